@@ -1,0 +1,1 @@
+"""The shared floor under every package: database, outbox, crypto, HTTP, logs. It knows no word of government services."""

@@ -1,0 +1,241 @@
+"""The one door to the database: connecting, transactions, raw SQL that both engines run, and the differences between them."""
+
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Literal, TypeVar
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import asyncpg
+import tortoise.exceptions as orm
+from tortoise import Tortoise, fields
+from tortoise.backends.base.client import TransactionalDBClient
+from tortoise.connection import get_connection
+from tortoise.models import Model
+from tortoise.transactions import in_transaction as _orm_transaction
+
+from kernel import clock, transactions
+from kernel.problems import DatabaseUnavailable
+from kernel.settings import DatabaseSettings
+
+M = TypeVar("M", bound=Model)
+CONNECTION = "default"
+_MAX_RETRY_AFTER = 2
+
+
+class UtcDatetimeField(fields.DatetimeField[datetime]):
+    """An instant stored in UTC, so that SQLite (which compares text) and PostgreSQL find the same rows."""
+
+    def to_db_value(self, value: Any, instance: Any) -> Any:
+        """Refuses naive datetimes and converts the rest to UTC."""
+        if isinstance(value, datetime):
+            if value.tzinfo is None:
+                raise ValueError("a stored instant needs an offset")
+            value = value.astimezone(UTC)
+        return super().to_db_value(value, instance)
+
+
+class Row(Model):
+    """Base of every table: an internal number that never leaves the process, and when the row was written."""
+
+    id = fields.BigIntField(primary_key=True)
+    created_at = UtcDatetimeField(default=clock.now)
+
+    class Meta:
+        abstract = True
+
+
+async def _keep_session(connection: Any) -> None:
+    """Replaces asyncpg's reset query, which doubles the database's work per request. Session state is only ever SET LOCAL."""
+
+
+def orm_config(settings: DatabaseSettings, apps: dict[str, list[str]]) -> dict[str, Any]:
+    """Tortoise's configuration for `apps` (label → modules that hold models); the migrations live beside the models."""
+    return {
+        "connections": {CONNECTION: _connection_config(settings)},
+        "apps": {
+            label: {
+                "models": modules,
+                "default_connection": CONNECTION,
+                "migrations": modules[0].rsplit(".", 1)[0] + ".migrations",
+            }
+            for label, modules in apps.items()
+        },
+        "use_tz": True,
+        "timezone": "UTC",
+    }
+
+
+def _connection_config(settings: DatabaseSettings) -> dict[str, Any]:
+    parts = urlsplit(settings.url)
+    if parts.scheme == "sqlite":
+        return {
+            "engine": "tortoise.backends.sqlite",
+            "credentials": {
+                "file_path": unquote(settings.url.removeprefix("sqlite://").split("?")[0]),
+                "journal_mode": "WAL",
+                "foreign_keys": "ON",
+                "busy_timeout": settings.busy_ms,
+                "synchronous": settings.synchronous,
+            },
+        }
+    if parts.scheme not in ("postgres", "postgresql", "asyncpg"):
+        raise ValueError("DATABASE_URL 必须以 sqlite:// 或 postgres:// 开头")
+    options = dict(parse_qsl(parts.query))
+    limit_ms = int(settings.command_seconds * 750)  # the server gives up before the client does
+    return {
+        "engine": "tortoise.backends.asyncpg",
+        "credentials": {
+            "host": options.get("host", parts.hostname or "127.0.0.1"),
+            "port": parts.port or int(options.get("port", "5432")),
+            "user": unquote(parts.username or options.get("user", "")) or None,
+            "password": unquote(parts.password) if parts.password else None,
+            "database": parts.path.lstrip("/"),
+            "minsize": 1,
+            "maxsize": settings.pool_size,
+            "command_timeout": settings.command_seconds,
+            "timeout": settings.command_seconds,
+            "reset": _keep_session,
+            "server_settings": {
+                "application_name": "zhangshangban",
+                "statement_timeout": str(limit_ms),
+                "lock_timeout": str(max(limit_ms // 3, 100)),
+                "idle_in_transaction_session_timeout": "5000",
+                "jit": "off",
+            },
+        },
+    }
+
+
+async def connect(settings: DatabaseSettings, apps: dict[str, list[str]]) -> None:
+    """Opens the database for this process. Raises DatabaseUnavailable when it cannot be reached."""
+    transactions.install()
+    transactions.acquire_seconds = settings.acquire_seconds
+    try:
+        await Tortoise.init(config=orm_config(settings, apps), _enable_global_fallback=True)
+        await fetch("SELECT 1 AS one")
+        if engine() == "sqlite" and settings.synchronous == "FULL":
+            level = (await fetch("PRAGMA synchronous"))[0]["synchronous"]
+            if level != 2:
+                raise RuntimeError(f"SQLite synchronous is {level}, not FULL")
+    except Exception as error:
+        if is_outage(error):
+            raise DatabaseUnavailable from error
+        raise
+
+
+async def close() -> None:
+    """Closes every connection of this process."""
+    await Tortoise.close_connections()
+
+
+def engine() -> Literal["sqlite", "postgres"]:
+    """Which of the two engines this process talks to."""
+    return "sqlite" if get_connection(CONNECTION).capabilities.dialect == "sqlite" else "postgres"
+
+
+@asynccontextmanager
+async def transaction() -> AsyncIterator[None]:
+    """One transaction; nested use is a savepoint. An outage becomes DatabaseUnavailable, other errors pass through."""
+    try:
+        async with _orm_transaction(CONNECTION):
+            yield
+    except Exception as error:
+        if is_outage(error):
+            raise DatabaseUnavailable(retry_after_seconds=_MAX_RETRY_AFTER) from error
+        raise
+
+
+def in_transaction() -> bool:
+    """Whether the caller already runs inside a transaction."""
+    return isinstance(get_connection(CONNECTION), TransactionalDBClient)
+
+
+@lru_cache(maxsize=1024)
+def _numbered(sql: str) -> str:
+    numbers = iter(range(1, 1000))
+    return re.sub(r"'[^']*'|\?", lambda m: m.group() if m.group() != "?" else f"${next(numbers)}", sql)
+
+
+def _prepared(sql: str, params: Sequence[Any]) -> tuple[Any, str, list[Any]]:
+    connection = get_connection(CONNECTION)
+    if connection.capabilities.dialect == "sqlite":
+        return connection, sql, [at(p) if isinstance(p, datetime) else p for p in params]
+    return connection, _numbered(sql), list(params)
+
+
+async def fetch(sql: str, *params: Any) -> list[dict[str, Any]]:
+    """Rows of a statement written with `?` on both engines; RETURNING works. JSON columns come back as text, booleans as 0/1 on SQLite."""
+    connection, text, values = _prepared(sql, params)
+    try:
+        rows: list[dict[str, Any]] = await connection.execute_query_dict(text, values)
+    except Exception as error:
+        if is_outage(error):
+            raise DatabaseUnavailable(retry_after_seconds=_MAX_RETRY_AFTER) from error
+        raise
+    return rows
+
+
+async def execute(sql: str, *params: Any) -> int:
+    """Runs a statement without RETURNING and gives the number of rows it changed."""
+    connection, text, values = _prepared(sql, params)
+    try:
+        count: int = (await connection.execute_query(text, values))[0]
+    except Exception as error:
+        if is_outage(error):
+            raise DatabaseUnavailable(retry_after_seconds=_MAX_RETRY_AFTER) from error
+        raise
+    return count
+
+
+async def lock(model: type[M], **filters: Any) -> M | None:
+    """The row, locked until the transaction ends. On SQLite BEGIN IMMEDIATE already holds the only writer's lock."""
+    if not in_transaction():
+        raise RuntimeError("lock() outside a transaction holds nothing")
+    query = model.filter(**filters)
+    if engine() == "postgres":
+        query = query.select_for_update(no_key=True)
+    return await query.first()
+
+
+def at(instant: datetime) -> Any:
+    """An instant as a parameter of raw SQL, in the form the field class stores."""
+    utc = instant.astimezone(UTC)
+    return utc.isoformat(" ") if engine() == "sqlite" else utc
+
+
+def instant(value: Any) -> datetime | None:
+    """An instant read by raw SQL: text on SQLite, a datetime on PostgreSQL."""
+    if value is None or isinstance(value, datetime):
+        return value
+    return datetime.fromisoformat(value).astimezone(UTC)
+
+
+_SQLITE_OUTAGES = ("database is locked", "database is busy", "disk is full", "disk i/o error", "unable to open", "readonly")
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether an error means 'the database did not do it now', so that the same request may be repeated safely."""
+    if isinstance(
+        error,
+        TimeoutError
+        | OSError
+        | asyncpg.PostgresConnectionError
+        | asyncpg.InterfaceError
+        | asyncpg.OperatorInterventionError
+        | asyncpg.InsufficientResourcesError
+        | asyncpg.LockNotAvailableError
+        | asyncpg.DeadlockDetectedError
+        | asyncpg.SerializationError
+        | asyncpg.IdleInTransactionSessionTimeoutError
+        | asyncpg.CannotConnectNowError
+        | orm.DBConnectionError,
+    ):
+        return True
+    if isinstance(error, orm.OperationalError | orm.TransactionManagementError):
+        text = str(error).lower()
+        return any(sign in text for sign in _SQLITE_OUTAGES) or bool(error.__cause__ and is_outage(error.__cause__))
+    return isinstance(error, sqlite3.OperationalError) and any(s in str(error).lower() for s in _SQLITE_OUTAGES)

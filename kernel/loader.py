@@ -1,0 +1,59 @@
+"""Coalesces single reads that arrive in the same turn of the loop into one statement; under no pressure a batch holds one key."""
+
+import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Loader(Generic[K, V]):
+    """`load(key)` answers the row or None. Whoever may see a row must be part of the key and of the SQL, never filtered afterwards."""
+
+    def __init__(self, fetch_many: Callable[[list[K]], Awaitable[dict[K, V]]], *, in_flight: int = 8, most: int = 64) -> None:
+        self._fetch_many = fetch_many
+        self._limit, self._most = in_flight, most
+        self._pending: dict[K, list[asyncio.Future[V | None]]] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._scheduled = False
+
+    async def load(self, key: K) -> V | None:
+        """One future per waiter, so that a caller who hangs up disturbs nobody else."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[V | None] = loop.create_future()
+        self._pending.setdefault(key, []).append(waiter)
+        if not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._kick)
+        return await waiter
+
+    def _kick(self) -> None:
+        self._scheduled = False
+        while self._pending and len(self._running) < self._limit:
+            keys = list(self._pending)[: self._most]
+            batch = {key: self._pending.pop(key) for key in keys}
+            # A clean context: a batch must not join the transaction of whoever happened to ask first.
+            task = asyncio.get_running_loop().create_task(self._run(batch), context=contextvars.Context())
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if self._pending:
+            self._kick()
+
+    async def _run(self, batch: dict[K, list[asyncio.Future[V | None]]]) -> None:
+        try:
+            found = await self._fetch_many(list(batch))
+        except Exception as error:
+            for waiters in batch.values():
+                for waiter in waiters:
+                    if not waiter.done():
+                        waiter.set_exception(error)
+            return
+        for key, waiters in batch.items():
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(found.get(key))

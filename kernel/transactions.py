@@ -1,0 +1,156 @@
+"""Repairs Tortoise's transaction contexts; installed by `kernel.db` before the first connection.
+
+Upstream (1.1.9) publishes the connection in a context variable and only then awaits BEGIN. When BEGIN fails or is cancelled —
+a client hangs up, a deadline passes — `__aexit__` never runs: the connection leaks, and later requests of the same task run
+"nested" in a transaction that nobody commits, while they answer 201. Here BEGIN comes first and publishing second, a connection
+whose state is in doubt is thrown away, and what must finish is shielded. On SQLite transactions start with BEGIN IMMEDIATE,
+because a deferred one fails at once with "database is locked" when two processes read and then write.
+"""
+
+import asyncio
+import contextvars
+import sqlite3
+from collections.abc import Coroutine
+from typing import Any
+
+from tortoise.backends.asyncpg import client as postgres
+from tortoise.backends.base import client as base
+from tortoise.backends.sqlite import client as sqlite
+from tortoise.connection import get_connections
+from tortoise.exceptions import TransactionManagementError
+
+_background: set[asyncio.Task[Any]] = set()  # asyncio holds tasks weakly
+acquire_seconds: float = 2.0  # set by kernel.db from the settings
+
+
+def _keep(coroutine: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+    """Runs what must finish even if its caller is cancelled, in a clean context."""
+    task = asyncio.get_running_loop().create_task(coroutine, context=contextvars.Context())
+    _background.add(task)
+    task.add_done_callback(_background.discard)
+    return task
+
+
+async def _give_back(pool: Any, connection: Any, *, broken: bool) -> None:
+    if broken:
+        connection.terminate()
+    await pool.release(connection)  # asyncpg shields this itself, so a cancellation cannot leak the slot
+
+
+async def _pooled_enter(self: Any) -> Any:
+    await self.ensure_connection()
+    pool = self.client._parent._pool
+    connection = self.client._connection = await pool.acquire(timeout=acquire_seconds)
+    try:
+        await self.client.begin()
+    except BaseException:  # a cancellation is a BaseException
+        await _give_back(pool, connection, broken=True)
+        raise
+    self.token = get_connections().set(self.connection_name, self.client)
+    return self.client
+
+
+async def _pooled_exit(self: Any, exc_type: Any, exc: Any, traceback: Any) -> None:
+    get_connections().reset(self.token)  # first and always: no later request may see this transaction
+    pool, connection, broken = self.client._parent._pool, self.client._connection, False
+    try:
+        if not self.client._finalized:
+            if exc_type is None:
+                await self.client.commit()
+            else:
+                try:
+                    await self.client.rollback()
+                except Exception:  # the body's own exception is the one to report
+                    broken = True
+    except BaseException:
+        broken = True
+        raise
+    finally:
+        if pool:
+            await _give_back(pool, connection, broken=broken)
+
+
+class _PoolConnection(base.PoolConnectionWrapper):  # type: ignore[type-arg]
+    """Single statements also wait for a free connection for a bounded time only."""
+
+    __slots__ = ()
+
+    async def __aenter__(self) -> Any:
+        await self.ensure_connection()
+        pool: Any = self.client._pool  # type: ignore[attr-defined]
+        self.connection = await pool.acquire(timeout=acquire_seconds)
+        return self.connection
+
+
+def _acquire(self: Any) -> _PoolConnection:
+    return _PoolConnection(self, self._pool_init_lock)
+
+
+async def _sqlite_enter(self: Any) -> Any:
+    await self._trxlock.acquire()
+    released = False
+    try:
+        await self.ensure_connection()
+        begin = _keep(self.connection.begin())
+        try:
+            await asyncio.shield(begin)
+        except BaseException:
+
+            async def undo() -> None:
+                # The statement already lies in the connection's thread: wait for it, roll back, free the lock last.
+                await asyncio.gather(begin, return_exceptions=True)
+                try:
+                    await self.connection._connection.rollback()
+                finally:
+                    self._trxlock.release()
+
+            released = True
+            _keep(undo())
+            raise
+    except BaseException:
+        if not released:
+            self._trxlock.release()
+        raise
+    self.token = get_connections().set(self.connection_name, self.connection)
+    return self.connection
+
+
+async def _sqlite_exit(self: Any, exc_type: Any, exc: Any, traceback: Any) -> None:
+    get_connections().reset(self.token)
+
+    async def end() -> None:
+        try:
+            if self.connection._finalized:
+                return
+            if exc_type is None:
+                try:
+                    await self.connection.commit()
+                except BaseException:
+                    # A refused COMMIT (full disk, busy file) leaves the transaction open: it must never be committed later.
+                    await self.connection._connection.rollback()
+                    raise
+            else:
+                await self.connection.rollback()
+        finally:
+            self._trxlock.release()
+
+    await asyncio.shield(_keep(end()))
+
+
+async def _sqlite_begin(self: Any) -> None:
+    try:
+        if self._connection.in_transaction:  # an earlier statement left one open: it was never acknowledged
+            await self._connection.rollback()
+        await self._connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as exc:
+        raise TransactionManagementError(exc) from exc
+
+
+def install() -> None:
+    """Puts the repaired contexts in place; safe to call again."""
+    base.TransactionContextPooled.__aenter__ = _pooled_enter  # type: ignore[method-assign]
+    base.TransactionContextPooled.__aexit__ = _pooled_exit  # type: ignore[method-assign]
+    postgres.AsyncpgDBClient.acquire_connection = _acquire  # type: ignore[method-assign]
+    sqlite.SqliteTransactionContext.__aenter__ = _sqlite_enter  # type: ignore[method-assign]
+    sqlite.SqliteTransactionContext.__aexit__ = _sqlite_exit  # type: ignore[method-assign]
+    sqlite.SqliteTransactionWrapper.begin = _sqlite_begin  # type: ignore[method-assign]
