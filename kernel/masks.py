@@ -1,13 +1,14 @@
-"""What may be shown of a personal datum in lists, notices and logs. Masks are computed at write time, beside the sealed value."""
+"""What may be shown of a personal datum in lists, notices and logs; computed at write time, beside the sealed value."""
 
 import re
 
 _STARS = "****"
-# Surnames of two characters; a compound surname stays whole in the mask.
-_COMPOUND = frozenset(
-    "欧阳 司马 上官 诸葛 尉迟 皇甫 东方 慕容 令狐 夏侯 公孙 长孙 宇文 司徒 司空 独孤 南宫 端木 百里 东郭 西门 呼延 轩辕 钟离 闾丘 濮阳 "
-    "淳于 单于 申屠 公冶 宗政 太叔 澹台 赫连 闻人 拓跋 左丘 谷梁 梁丘 公羊 公西 乐正 漆雕 壤驷 夹谷 仲孙 巫马 亓官 司寇 宰父 段干 羊舌 "
-    "微生 万俟 鲜于 纳兰 第五 东野 南门 北宫".split()
+# Surnames of two characters stay whole. The blanks keep the last character of one from meeting the first of the next.
+_COMPOUND = (
+    "欧阳 司马 上官 诸葛 尉迟 皇甫 东方 慕容 令狐 夏侯 公孙 长孙 宇文 司徒 司空 独孤 "
+    "南宫 端木 百里 东郭 西门 呼延 轩辕 钟离 闾丘 濮阳 淳于 单于 申屠 公冶 宗政 太叔 "
+    "澹台 赫连 闻人 拓跋 左丘 谷梁 梁丘 公羊 公西 乐正 漆雕 壤驷 夹谷 仲孙 巫马 亓官 "
+    "司寇 宰父 段干 羊舌 微生 万俟 鲜于 纳兰 第五 东野 南门 北宫 "
 )
 _MOBILE = re.compile(r"1[3-9]\d{9}")
 # 010 and 02x have three digits, all other area codes four.
@@ -17,13 +18,13 @@ _NAME = "[^省市州盟县区旗镇乡街道路巷号村院楼栋室幢弄组社
 _ADDRESS = re.compile(
     rf"(?:{_NAME}{{1,8}}(?:省|自治区))?"
     rf"(?:{_NAME}{{1,8}}(?:市|自治州|州|地区|盟))?"
-    rf"(?:{_NAME}{{1,12}}(?:自治县|县|市|(?<![小社园校厂院库片宅])区|旗))?"
+    rf"(?:{_NAME}{{1,12}}(?:自治县|县|市(?!区)|(?<![小社园校厂院库片宅])区(?!街道)|旗))?"
     rf"(?:{_NAME}{{1,8}}(?:街道|镇|乡|苏木))?"
 )
 
 
 def mask_id_number(number: str) -> str:
-    """First 3 and last 4 of 18 characters, first 3 and last 2 of a 15-character card; the first 6 would tell too much."""
+    """First 3 and last 4 of 18, first 3 and last 2 of a 15-character card; the first 6 would tell too much."""
     text = number.strip().upper()
     if len(text) == 18:
         return _middle(text, 3, 4)
@@ -45,7 +46,7 @@ def mask_phone(number: str) -> str:
 
 
 def mask_name(name: str) -> str:
-    """Surname and stars (王*, 欧阳**), the first two of four or more Han characters, the first letter of a Latin name."""
+    """Surname and stars (王*, 欧阳**), first two of four or more Han characters, first letter of a Latin name."""
     text = name.strip()
     if not text:
         return ""
@@ -75,7 +76,7 @@ def _middle(text: str, head: int, tail: int) -> str:
 
 
 def _is_han(character: str) -> bool:
-    """Also the rare characters of GB 18030-2022 beyond the basic plane, and the private area older systems put them in."""
+    """Also the rare characters beyond the basic plane, and the private area where older systems put them."""
     code = ord(character)
     return (
         code == 0x3007
