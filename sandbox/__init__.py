@@ -1,0 +1,1 @@
+"""Stand-ins for every outside partner, each over its real wire protocol; shares no code with the product."""
