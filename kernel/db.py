@@ -29,13 +29,15 @@ _MAX_RETRY_AFTER = 2
 class UtcDatetimeField(fields.DatetimeField[datetime]):
     """An instant stored in UTC, so that SQLite (which compares text) and PostgreSQL find the same rows."""
 
+    def to_python_value(self, value: Any) -> datetime | None:
+        """Refuses naive datetimes, which the ORM would silently take for UTC."""
+        if isinstance(value, datetime) and value.tzinfo is None:
+            raise ValueError("a stored instant needs an offset")
+        return super().to_python_value(value)
+
     def to_db_value(self, value: Any, instance: Any) -> Any:
-        """Refuses naive datetimes and converts the rest to UTC."""
-        if isinstance(value, datetime):
-            if value.tzinfo is None:
-                raise ValueError("a stored instant needs an offset")
-            value = value.astimezone(UTC)
-        return super().to_db_value(value, instance)
+        """Converts to UTC before SQLite stores the text."""
+        return super().to_db_value(value.astimezone(UTC) if isinstance(value, datetime) else value, instance)
 
 
 class Row(Model):

@@ -61,7 +61,7 @@ class InboxRow(Row):
 
 
 class IdempotencyRow(Model):
-    """The sealed answer of a finished command, by actor and route and the client's key; kept for at least a day."""
+    """The sealed answer of a finished command, by actor and route and the client's key, kept for at least a day."""
 
     id = fields.BigIntField(primary_key=True)
     scope = fields.CharField(max_length=120)

@@ -1,0 +1,1 @@
+"""The tests mirror the packages; journeys, wire, rows, reliability, architecture and docs stand beside them."""
