@@ -82,7 +82,9 @@ class Callbacks:
             if due_at is not None and due_at <= time.time() and self._running:
                 wait = 0.05
             try:
-                await asyncio.wait_for(self._wake.wait(), wait)
+                # Not wait_for: on Python 3.11 it can swallow the cancellation that ends this loop.
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 

@@ -47,8 +47,6 @@ Tests: ``async with serving(build, tmp_path) as bank: bank.url`` (sandbox.servin
 """
 
 import asyncio
-import base64
-import hashlib
 import json
 import sys
 import time
@@ -64,6 +62,7 @@ from aiohttp import web
 
 from sandbox.callbacks import Callbacks
 from sandbox.control import ControlError, add_common_verbs, guarded
+from sandbox.exchange import EXCHANGE, AnswerError, DropError, Exchange, html_page, log_entry, since, spoil
 from sandbox.faults import Faults
 from sandbox.keys import KeyFolder
 from sandbox.store import Database, Doc
@@ -72,7 +71,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ControlHandler = Callable[[web.Request], Awaitable[Any]]
 
 _LOGGED_LINES = 5000
-_LOGGED_BYTES = 64 * 1024  # longer bodies (uploads) are logged cut, with their full length and SHA-256
 _MIB = 1024 * 1024
 
 
@@ -101,18 +99,6 @@ class Sent:
         """The shape answered by control verbs that send something."""
         text = self.body.decode("utf-8", "replace")
         return {"status": self.status, "body": text, "elapsed_ms": self.elapsed_ms, "error": self.error}
-
-
-class DropError(Exception):
-    """The connection is to be closed without an answer (fault `drop: before`)."""
-
-
-class AnswerError(Exception):
-    """The fault answers by itself; nothing was committed."""
-
-    def __init__(self, response: web.Response) -> None:
-        super().__init__(response.status)
-        self.response = response
 
 
 class Partner:
@@ -182,7 +168,7 @@ class Partner:
         """A wire endpoint; `call` is its word in faults and in the request log."""
 
         async def named(request: web.Request) -> web.StreamResponse:
-            request["call"] = call
+            request[EXCHANGE].call = call
             return await handler(request)
 
         self.app.router.add_route(method, path, named)
@@ -209,7 +195,7 @@ class Partner:
 
     def note(self, request: web.Request, **facts: Any) -> None:
         """Remember facts for the request log: `verdict`, `nonce`, `number` and whatever helps a reader."""
-        request["facts"] = {**request.get("facts", {}), **facts}
+        request[EXCHANGE].facts.update(facts)
 
     async def fault(self, request: web.Request, call: str | None = None, number: str | None = None) -> dict[str, Any]:
         """Use up a matching fault at the point right before the commit.
@@ -217,7 +203,7 @@ class Partner:
         Delays and `drop: before` happen here, `status`/`code`/`rate_per_s` end the call here through `error_answer`,
         `drop: after` and `body` are applied after the handler has returned. The effect is returned for the rest.
         """
-        call = call or request.get("call", "*")
+        call = call or request[EXCHANGE].call
         effect = self.faults.take(call, number)
         if not effect:
             return {}
@@ -227,12 +213,12 @@ class Partner:
         if effect.get("drop") == "before":
             raise DropError
         if effect.get("body") == "html" and "status" in effect:
-            raise AnswerError(_html_page(int(effect["status"])))
+            raise AnswerError(html_page(int(effect["status"])))
         if "rate_per_s" in effect:
             raise AnswerError(self.error_answer(request, 429, effect.get("code")))
         if "status" in effect or "code" in effect:
             raise AnswerError(self.error_answer(request, int(effect.get("status", 200)), effect.get("code")))
-        request["effect"] = effect
+        request[EXCHANGE].effect = effect
         return effect
 
     def notify_url(self, path: str) -> str:
@@ -253,9 +239,9 @@ class Partner:
                 method, url, data=body, headers=headers, timeout=timeout, allow_redirects=False
             ) as got:
                 content = await got.read()
-                return Sent(got.status, content, dict(got.headers), _since(began))
+                return Sent(got.status, content, dict(got.headers), since(began))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            return Sent(0, elapsed_ms=_since(began), error=f"{type(error).__name__}: {error}".rstrip(": "))
+            return Sent(0, elapsed_ms=since(began), error=f"{type(error).__name__}: {error}".rstrip(": "))
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -300,7 +286,7 @@ class Partner:
     async def _middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path == "/_control" or request.path.startswith("/_control/"):
             return await handler(request)
-        began = time.monotonic()
+        exchange = request[EXCHANGE] = Exchange()
         dropped = False
         response: web.StreamResponse
         try:
@@ -315,67 +301,10 @@ class Partner:
             sys.stderr.write(f"沙箱 {self.name} 处理 {request.method} {request.path} 时出错:{error!r}\n")
             response = self.error_answer(request, 500, None)
             self.note(request, crashed=repr(error))
-        effect = request.get("effect", {})
-        response = _spoil(response, effect)
-        dropped = dropped or effect.get("drop") == "after"
-        await self._log(request, response, dropped=dropped, elapsed_ms=_since(began))
+        response = spoil(response, exchange.effect)
+        dropped = dropped or exchange.effect.get("drop") == "after"
+        entry = await log_entry(request, response, at=self.now().isoformat(timespec="milliseconds"), dropped=dropped)
+        self.store.log_request(exchange.call, entry, keep=_LOGGED_LINES)
         if dropped and request.transport is not None:
             request.transport.close()
         return response
-
-    async def _log(self, request: web.Request, response: web.StreamResponse, *, dropped: bool, elapsed_ms: int) -> None:
-        try:
-            raw = await request.read()
-        except (web.HTTPException, OSError):
-            raw = b""
-        body = response.body if isinstance(response, web.Response) and isinstance(response.body, bytes) else b""
-        entry = {
-            "at": self.now().isoformat(timespec="milliseconds"),
-            "call": request.get("call", "unknown"),
-            "method": request.method,
-            "path": request.raw_path,
-            "headers": [[name, value] for name, value in request.headers.items()],
-            "body": base64.b64encode(raw[:_LOGGED_BYTES]).decode(),
-            "body_bytes": len(raw),
-            "body_sha256": hashlib.sha256(raw).hexdigest(),
-            "verdict": None,
-            "nonce": None,
-            "number": None,
-            **request.get("facts", {}),
-            "answer": {
-                "status": None if dropped else response.status,
-                "body": body[:_LOGGED_BYTES].decode("utf-8", "replace"),
-                "dropped": dropped,
-                "elapsed_ms": elapsed_ms,
-            },
-        }
-        self.store.log_request(entry["call"], entry, keep=_LOGGED_LINES)
-
-
-def _since(began: float) -> int:
-    return round((time.monotonic() - began) * 1000)
-
-
-def _html_page(status: int) -> web.Response:
-    text = (
-        f"<html><head><title>{status}</title></head><body><center><h1>{status} Bad Gateway</h1></center></body></html>"
-    )
-    return web.Response(text=text, status=status, content_type="text/html")
-
-
-def _spoil(response: web.StreamResponse, effect: Mapping[str, Any]) -> web.StreamResponse:
-    """Apply the part of a fault that damages a finished answer; its headers (and signature) stay as they were."""
-    if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
-        return response
-    body, kind = response.body, effect.get("body")
-    if kind == "html":
-        return _html_page(502)
-    if kind == "garbage":
-        response.body = b"\x00\xff\xfe{not json"
-    elif kind == "truncated":
-        response.body = body[: len(body) // 2]
-    elif kind == "empty":
-        response.body = b""
-    if effect.get("content_type"):
-        response.headers["Content-Type"] = str(effect["content_type"])
-    return response
