@@ -120,16 +120,19 @@ def _database_now() -> str:
 async def _claim(due: str, limit: int, lease_ms: int, exclude: tuple[str, ...]) -> list[Delivery]:
     token, now = secrets.token_hex(16), _database_now()
     due = due.format(now=now)
-    skip = "FOR UPDATE SKIP LOCKED" if db.engine() == "postgres" else ""
+    # As an array the inner query runs exactly once; PostgreSQL may repeat a plain IN (… LIMIT n) and lease more than n rows.
+    chosen, skip, end = ("IN (", "", ")")
+    if db.engine() == "postgres":
+        chosen, skip, end = ("= ANY (ARRAY(", "FOR UPDATE SKIP LOCKED", "))")
     topics = f"AND o.topic NOT IN ({', '.join('?' * len(exclude))})" if exclude else ""
     rows = await db.fetch(
         f"""UPDATE kernel_outbox SET lease = ?, run_at = {now} + {int(lease_ms)}, attempts = attempts + 1,
                    crashes = crashes + CASE WHEN lease IS NULL THEN 0 ELSE 1 END
-             WHERE id IN (SELECT o.id FROM kernel_outbox o
+             WHERE id {chosen}SELECT o.id FROM kernel_outbox o
                            WHERE o.state = 0 AND {due} {topics}
                              AND (o.lane IS NULL OR NOT EXISTS (SELECT 1 FROM kernel_outbox p
                                    WHERE p.lane = o.lane AND p.state = 0 AND p.id < o.id))
-                           ORDER BY o.run_at, o.id LIMIT ? {skip})
+                           ORDER BY o.run_at, o.id LIMIT ? {skip}{end}
                AND state = 0 {_RETURNING}""",
         token,
         *exclude,

@@ -57,7 +57,7 @@ class Worker:
                 claimed = await self._claim()
             except Exception as error:
                 level = _log.warning if isinstance(error, DatabaseUnavailable) or db.is_outage(error) else _log.error
-                level("outbox poll failed", error=type(error).__name__)
+                level("outbox poll failed", exc_info=error)
                 claimed = 0
             if not claimed:
                 await self._pause(BUSY_SECONDS if self._running else IDLE_SECONDS)
@@ -81,6 +81,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         end = loop.time() + limit_seconds
         while True:
+            await self._take_suspect()
             claimed = await self._claim()
             if self._running:
                 await asyncio.wait(list(self._running), return_when=asyncio.FIRST_COMPLETED)
@@ -129,10 +130,10 @@ class Worker:
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._running.pop(task, None)
         if not task.cancelled() and task.exception() is not None:
-            _log.error("outbox row left to its lease", error=type(task.exception()).__name__)
+            _log.error("outbox row left to its lease", exc_info=task.exception())
 
     async def _work(self, delivery: Delivery, alone: bool) -> None:
-        logs.start_unit(outbox_key=delivery.key, topic=delivery.topic)
+        logs.begin_unit(key=delivery.key, topic=delivery.topic)
         beat = asyncio.ensure_future(self._heartbeat(delivery, asyncio.current_task()))
         try:
             if alone:
@@ -162,22 +163,22 @@ class Worker:
                 await self._finish(delivery)
         except outbox.Permanent as error:
             outcome = "dead"
-            await outbox.bury(delivery, logs.masked(str(error)))
-            _log.error("outbox row is dead", reason=logs.masked(str(error)))
+            await outbox.bury(delivery, logs.clean(str(error)))
+            _log.error("outbox row is dead", reason=logs.clean(str(error)))
         except outbox.RetryLater as error:
             outcome = "later"
-            await outbox.fail(delivery, topic, logs.masked(str(error)), after_seconds=error.seconds)
+            await outbox.fail(delivery, topic, logs.clean(str(error)), after_seconds=error.seconds)
         except outbox.LeaseLost:
             outcome = "lease lost"
             _log.warning("lease lost")
         except Exception as error:
             outcome = "failed"
-            text = logs.masked(f"{type(error).__name__}: {error}")
+            text = logs.clean(f"{type(error).__name__}: {error}")
             await outbox.fail(delivery, topic, text)
             if isinstance(error, DatabaseUnavailable | TimeoutError):
                 _log.warning("outbox row will be tried again", error=text, attempts=delivery.attempts)
             else:
-                _log.error("outbox row failed", error=text, attempts=delivery.attempts, **logs.where(error))
+                _log.error("outbox row failed", error=text, attempts=delivery.attempts, exc_info=error)
         _handled.labels(topic.name, outcome).inc()
 
     async def _finish(self, delivery: Delivery) -> None:
