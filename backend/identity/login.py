@@ -1,0 +1,140 @@
+"""Coming in and going out: WeChat login, courier login, refresh, logout, and the one read that turns a token into
+an Actor.
+"""
+
+from datetime import timedelta
+
+from backend.identity import attempts, sessions
+from backend.identity.actor import Actor
+from backend.identity.models import Account, Courier
+from backend.identity.ports import runtime
+from backend.identity.views import LoginAnswer
+from kernel import clock, crypto, db, ids
+from kernel.problems import Unauthenticated
+
+_COURIER_WINDOW = timedelta(minutes=15)
+_LONGEST_TOKEN = 128
+
+
+class SessionEnded(Unauthenticated):
+    """The refresh token is unknown, used, expired or revoked; one answer for all, so that nothing can be probed."""
+
+    code, title = "session-ended", "登录已过期，请重新登录"
+
+
+class CodeRefused(Unauthenticated):
+    """WeChat does not accept the code: expired, used before, or of another mini-program. The phone asks for a new
+    one.
+    """
+
+    code, title = "login-code-refused", "登录凭证已失效，请重新打开小程序再试"
+
+
+class WrongPassword(Unauthenticated):
+    """Unknown courier, disabled courier and wrong password look the same."""
+
+    code, title = "wrong-password", "账号或密码不对，请核对后再试"
+
+
+async def login_wechat(*, code: str, device: str | None = None) -> LoginAnswer:
+    """Exchanges the code of `wx.login` for our own tokens; the first login creates the account.
+
+    The openid comes from WeChat only, never from the phone, and WeChat's session_key is not kept at all:
+    phone numbers are fetched by code, so nothing of ours needs it. Raises the Problems of the WeChat port.
+    """
+    openid = await runtime().wechat.openid_for(code=code)
+    index = crypto.blind_index(openid, purpose="identity_account.openid")
+    async with db.transaction():
+        account = await Account.get_or_none(openid_index=index) or await _create_account(openid, index)
+        return await sessions.open_session(owner=account, device=device)
+
+
+async def _create_account(openid: str, index: str) -> Account:
+    ref = ids.public_id()
+    # Two first logins at the same moment meet at the unique index: one row wins, both get a session on it.
+    await db.execute(
+        "INSERT INTO identity_account (ref, openid_index, openid_sealed, assurance_level, created_at) "
+        "VALUES (?, ?, ?, 0, ?) ON CONFLICT (openid_index) DO NOTHING",
+        ref,
+        index,
+        crypto.seal(openid, context=f"identity_account.openid:{ref}"),
+        db.at(clock.now()),
+    )
+    return await Account.get(openid_index=index)
+
+
+async def login_courier(*, login_name: str, password: str, device: str | None = None) -> LoginAnswer:
+    """Logs a courier in. Tries are counted per login name before the password is looked at; an unknown name costs
+    the same time.
+    """
+    name = login_name.strip().lower()
+    await attempts.take(
+        scope="courier_login",
+        subject=name,
+        limit=runtime().settings.courier_login_tries,
+        window=_COURIER_WINDOW,
+        detail="密码输错次数过多，请 15 分钟后再试，或联系快递公司管理员重置密码",
+    )
+    courier = await Courier.get_or_none(login_name=name, disabled_at=None)
+    if not await crypto.verify_password(password, courier.password_hash if courier else None) or courier is None:
+        raise WrongPassword
+    await attempts.forget(scope="courier_login", subject=name)
+    async with db.transaction():
+        return await sessions.open_session(owner=courier, device=device)
+
+
+async def refresh(*, refresh_token: str, idempotency_key: str | None = None) -> LoginAnswer:
+    """The next pair of tokens. The same call with the same key within 60 seconds gives the same answer; any other
+    reuse ends the family.
+    """
+    answer = await sessions.rotate(refresh_token=refresh_token, idempotency_key=idempotency_key)
+    if answer is None:
+        raise SessionEnded
+    return answer
+
+
+async def logout(*, actor: Actor) -> None:
+    """Ends the session the request came with, at once."""
+    async with db.transaction():
+        await sessions.end(session_id=actor.session_id, reason="logout")
+
+
+async def logout_all(*, actor: Actor) -> int:
+    """Ends every session of the person, on all devices; gives their number."""
+    owner = {"courier_id": actor.account_id} if actor.role == "courier" else {"account_id": actor.account_id}
+    async with db.transaction():
+        return await sessions.end_all(reason="logout_all", **owner)
+
+
+_AUTHENTICATE = (
+    "SELECT s.id AS session_id, s.role, COALESCE(a.id, c.id) AS account_id, COALESCE(a.ref, c.ref) AS account_ref, "
+    "COALESCE(a.assurance_level, 0) AS assurance_level, c.carrier, "
+    "CASE WHEN s.last_used_at <= ? THEN 1 ELSE 0 END AS stale "
+    "FROM identity_session s "
+    "LEFT JOIN identity_account a ON a.id = s.account_id "
+    "LEFT JOIN identity_courier c ON c.id = s.courier_id "
+    "WHERE s.access_hash = ? AND s.revoked_at IS NULL AND s.idle_until > ? AND s.absolute_until > ? "
+    "AND c.disabled_at IS NULL"
+)
+
+
+async def authenticate(*, token: str) -> Actor | None:
+    """Who holds this access token; None for every kind of bad token alike. One read by the unique index of the
+    token's hash.
+    """
+    if not token or len(token) > _LONGEST_TOKEN or not token.isascii():
+        return None
+    now = clock.now()
+    rows = await db.fetch(
+        _AUTHENTICATE,
+        db.at(now - timedelta(seconds=sessions.TOUCH_SECONDS)),
+        crypto.token_hash(token),
+        db.at(now),
+        db.at(now),
+    )
+    if not rows:
+        return None
+    row = rows[0]
+    if row.pop("stale"):
+        await sessions.touch(session_id=row["session_id"])
+    return Actor(**row)
