@@ -1,4 +1,4 @@
-"""Two guards around a partner: the breaker that stops calling one that is down, and the budget that keeps retries a small share."""
+"""Two guards around a partner: a breaker that stops calls while it is down, and a budget that keeps retries few."""
 
 from enum import IntEnum
 
@@ -25,6 +25,8 @@ class Breaker:
         self._seconds: dict[int, list[int]] = {}  # second → [calls, failures]
         self._opened_at: float | None = None
         self._probe_since: float | None = None
+        # Raised by every change of phase: outcomes of calls admitted in an earlier phase say nothing about this one.
+        self._generation = 0
 
     @property
     def phase(self) -> Phase:
@@ -33,35 +35,41 @@ class Breaker:
             return Phase.CLOSED
         return Phase.OPEN if self._probe_since is None else Phase.HALF_OPEN
 
-    def admit(self) -> bool:
-        """Whether a call may go out. Every admitted call must be followed by `record` or `forget`."""
-        if self._opened_at is None:
-            return True
-        now = clock.monotonic()
-        if now - self._opened_at < _OPEN_SECONDS:
-            return False
-        if self._probe_since is not None and now - self._probe_since < _WINDOW_SECONDS:
-            return False  # somebody else is probing; a probe that never reported is replaced after a while
-        self._probe_since = now
-        return True
-
-    def record(self, *, failed: bool) -> None:
-        """The outcome of an admitted call."""
-        now = clock.monotonic()
+    def admit(self) -> int | None:
+        """A ticket for one call, to be handed to `record` or `forget`; None means the call must not go out."""
         if self._opened_at is not None:
-            self._seconds.clear()
-            self._probe_since = None
-            self._opened_at = now if failed else None
+            now = clock.monotonic()
+            if now - self._opened_at < _OPEN_SECONDS:
+                return None
+            if self._probe_since is not None and now - self._probe_since < _WINDOW_SECONDS:
+                return None  # somebody else is probing; a probe that never reported is replaced after a while
+            self._probe_since = now
+            self._generation += 1
+        return self._generation
+
+    def record(self, ticket: int, *, failed: bool) -> None:
+        """The outcome of an admitted call."""
+        if ticket != self._generation:
+            return
+        now = clock.monotonic()
+        if self._probe_since is not None:
+            self._turn(now if failed else None)
             return
         bucket = self._seconds.setdefault(int(now), [0, 0])
         bucket[0] += 1
         bucket[1] += failed
         if failed and self._too_many(int(now)):
-            self._opened_at, self._probe_since = now, None
+            self._turn(now)
 
-    def forget(self) -> None:
+    def forget(self, ticket: int) -> None:
         """The admitted call ended without an outcome (cancelled, or it never left us): it counts neither way."""
-        self._probe_since = None
+        if ticket == self._generation and self._probe_since is not None:
+            self._probe_since = None
+
+    def _turn(self, opened_at: float | None) -> None:
+        self._opened_at, self._probe_since = opened_at, None
+        self._generation += 1
+        self._seconds.clear()
 
     def _too_many(self, second: int) -> bool:
         for old in [s for s in self._seconds if s <= second - _WINDOW_SECONDS]:
@@ -72,7 +80,7 @@ class Breaker:
 
 
 class RetryBudget:
-    """Lets retries be at most a tenth of the traffic: each call earns a tenth of a retry, unused ones are kept up to ten."""
+    """Lets retries be at most a tenth of the traffic: each call earns a tenth of one, ten may be saved up."""
 
     def __init__(self, *, share: float = 0.1, most: float = 10.0) -> None:
         self._share, self._most = share, most

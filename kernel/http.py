@@ -1,9 +1,8 @@
-"""The one outgoing HTTP client: deadlines, limits, breaker and the honest answer to 'did it reach them?'. It knows no partner's protocol."""
+"""The one outgoing HTTP client: deadlines, limits, breaker, and whether a request was sent at all."""
 
 import asyncio
 import ipaddress
 import re
-import time
 import types
 import zlib
 from collections.abc import Mapping
@@ -81,19 +80,19 @@ class _Resolver(AbstractResolver):
 
 
 _session: aiohttp.ClientSession | None = None
+_session_loop: asyncio.AbstractEventLoop | None = None
 
 
 def _current_session() -> aiohttp.ClientSession:
     """The session of this process, created when the loop runs; a test's next loop gets its own."""
-    global _session
+    global _session, _session_loop
     loop = asyncio.get_running_loop()
-    if _session is None or _session.closed or _session._loop is not loop:  # aiohttp offers no public name for it
+    if _session is None or _session_loop is not loop:
+        _session_loop = loop
         trace = aiohttp.TraceConfig()
         trace.on_request_headers_sent.append(_mark_sent)
         _session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=100, limit_per_host=16, keepalive_timeout=10, resolver=_Resolver(), ttl_dns_cache=30
-            ),
+            connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=10, resolver=_Resolver(), ttl_dns_cache=30),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,
@@ -115,7 +114,7 @@ async def close() -> None:
 
 async def _mark_sent(session: Any, context: types.SimpleNamespace, params: Any) -> None:
     # Runs immediately before the first byte is written: earlier failures are certainly "not sent".
-    context.trace_request_ctx["sent"] = True
+    context.trace_request_ctx.sent = True
 
 
 class Partner:
@@ -160,53 +159,49 @@ class Partner:
 
         `call` names the endpoint in logs and metrics. Raises NotSent or NoAnswer.
         """
-        if not _TARGET.fullmatch(target) or "#" in target:
+        if not _TARGET.fullmatch(target) or "#" in target or target.endswith("?"):
             raise ValueError(f"{self.name} {call}: the target must be a percent-encoded path and query")
-        if not self.breaker.admit():
-            self._count(call, "refused by breaker", None, 0.0)
+        ticket = self.breaker.admit()
+        if ticket is None:
+            self._count(call, "not sent", "breaker open", 0.0)
             raise NotSent(self.name, call, "breaker open")
         self.retries.earn()
-        sent = {"sent": False}
-        started = time.perf_counter()
+        exchange = _Exchange(method, yarl.URL(self.base_url + target, encoded=True), headers, body, max_bytes)
+        started = clock.monotonic()
         try:
             async with asyncio.timeout(total_seconds or self.total_seconds), self._slot():
-                answer = await self._exchange(method, target, headers, body, max_bytes, sent)
-        except (aiohttp.ClientError, OSError, ValueError, _TooLarge) as error:  # TimeoutError is an OSError
-            self.breaker.record(failed=True)
-            kind = NoAnswer if sent["sent"] else NotSent
-            reason = _reason(error)
-            self._count(call, "no answer" if kind is NoAnswer else "not sent", reason, time.perf_counter() - started)
+                exchange.begun = True
+                answer = await self._perform(exchange)
+        except (aiohttp.ClientError, OSError, _TooLargeError) as error:  # TimeoutError is an OSError
+            if exchange.begun:
+                self.breaker.record(ticket, failed=True)
+            else:
+                self.breaker.forget(ticket)  # no slot came free in time: that is our own crowd
+            kind, outcome = (NoAnswer, "no answer") if exchange.sent else (NotSent, "not sent")
+            self._count(call, outcome, _reason(error), clock.monotonic() - started)
             # `from None`: the original error holds the address, and the address may hold a token.
-            raise kind(self.name, call, reason) from None
+            raise kind(self.name, call, _reason(error)) from None
         except BaseException:
-            self.breaker.forget()
+            self.breaker.forget(ticket)
             raise
-        self.breaker.record(failed=answer.status >= 500)
-        self._count(call, f"{answer.status // 100}xx", str(answer.status), time.perf_counter() - started)
+        self.breaker.record(ticket, failed=answer.status >= 500)
+        self._count(call, f"{answer.status // 100}xx", str(answer.status), clock.monotonic() - started)
         self._measure_skew(answer)
         return answer
 
-    async def _exchange(
-        self,
-        method: str,
-        target: str,
-        headers: Mapping[str, str] | None,
-        body: bytes | None,
-        max_bytes: int,
-        sent: dict[str, bool],
-    ) -> Answer:
+    async def _perform(self, exchange: "_Exchange") -> Answer:
         async with _current_session().request(
-            method,
-            yarl.URL(self.base_url + target, encoded=True),
-            headers=headers,
-            data=body,
+            exchange.method,
+            exchange.url,
+            headers=exchange.headers,
+            data=exchange.body,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(
                 total=None, connect=self.connect_seconds, sock_connect=self.connect_seconds, sock_read=self.read_seconds
             ),
-            trace_request_ctx=sent,
+            trace_request_ctx=exchange,
         ) as response:
-            raw = await _read(response, max_bytes)
+            raw = await _read(response, exchange.max_bytes)
             return Answer(response.status, CIMultiDict(response.headers), raw)
 
     def _slot(self) -> asyncio.Semaphore:
@@ -240,7 +235,20 @@ class Partner:
             _SKEW.labels(self.name).set((theirs - clock.now()).total_seconds())
 
 
-class _TooLarge(Exception):
+@dataclass
+class _Exchange:
+    """One attempt and how far it came."""
+
+    method: str
+    url: yarl.URL
+    headers: Mapping[str, str] | None
+    body: bytes | None
+    max_bytes: int
+    begun: bool = False
+    sent: bool = False
+
+
+class _TooLargeError(Exception):
     """The answer is longer than the caller allows."""
 
 
@@ -250,7 +258,7 @@ async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     async for chunk in response.content.iter_chunked(_CHUNK):
         raw += chunk
         if len(raw) > max_bytes:
-            raise _TooLarge
+            raise _TooLargeError
     if encoding == "identity":
         return bytes(raw)
     if encoding not in ("gzip", "deflate"):
@@ -261,12 +269,12 @@ async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     except zlib.error:
         raise aiohttp.ClientPayloadError("broken content encoding") from None
     if len(plain) > max_bytes:
-        raise _TooLarge
+        raise _TooLargeError
     return plain
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, _TooLarge):
+    if isinstance(error, _TooLargeError):
         return "answer too large"
     if isinstance(error, TimeoutError):
         return "timeout"

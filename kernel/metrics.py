@@ -1,4 +1,4 @@
-"""Counters of this process and the loopback listener that shows them. Label values are names we chose, never personal data."""
+"""Counters of this process and the loopback page that shows them. Labels are names we chose, never personal data."""
 
 import asyncio
 import ipaddress
@@ -49,7 +49,7 @@ def page() -> bytes:
 
 
 async def listen(settings: MetricsSettings) -> asyncio.Server | None:
-    """Serves `GET /metrics` in the running loop, in an API process as in a worker. None when no port is set; close it at shutdown."""
+    """Serves `GET /metrics` in the running loop, in API and worker alike; None when no port is set."""
     if settings.port == 0:
         return None
     return await asyncio.start_server(_answer, settings.address, settings.port, limit=8192)
@@ -58,15 +58,13 @@ async def listen(settings: MetricsSettings) -> asyncio.Server | None:
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
         async with asyncio.timeout(_REQUEST_SECONDS):
-            head = await reader.readuntil(b"\r\n\r\n")
-        wanted = head.split(b" ", 2)[:2] == [b"GET", b"/metrics"]
+            asked = await reader.readuntil(b"\r\n\r\n")
+        wanted = asked.split(b" ", 2)[:2] == [b"GET", b"/metrics"]
         body = page() if wanted else b"not found\n"
         status = "200 OK" if wanted else "404 Not Found"
         kind = CONTENT_TYPE_LATEST if wanted else "text/plain"
-        writer.write(
-            f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
-            + body
-        )
+        head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + body)
         async with asyncio.timeout(_REQUEST_SECONDS):
             await writer.drain()
     except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
