@@ -12,6 +12,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
+from sandbox.exchange import EXCHANGE
 from sandbox.partner import Partner, Run
 from sandbox.store import Doc
 from sandbox.wechat_pay_cashier import Cashier
@@ -57,7 +58,7 @@ class WechatPay(Partner):
         "auto_refund": None,  # SUCCESS | CLOSED | ABNORMAL five minutes (scaled) after a refund was accepted
         "balance_fen": None,
     }
-    fault_effects = ("signature", "hold")
+    fault_effects = ("signature", "hold", "status_after")
 
     def setup(self) -> None:
         self.wx_keys = WechatPayKeys(self.keys, mchid=str(self.config["mchid"]))
@@ -198,6 +199,9 @@ class WechatPay(Partner):
         if notice is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(notice.wait(), _HOLD_SECONDS)
+        if "status_after" in effect:
+            # The partner did it and says that it failed: the answer that must never be believed.
+            return self.error_answer(request, int(effect["status_after"]), None)
         if content is None:
             return self._signed(signer, b"", 204, effect)
         return self._signed(signer, self._worded(request, content, effect), 200, effect)
@@ -265,7 +269,7 @@ class WechatPay(Partner):
             return _compact(dict(reversed(list(content.items()))))
         if kind in ("garbage", "truncated") and effect.get("signed"):
             # The base would spoil the body after it was signed; here even the proof is good.
-            request["effect"] = {name: value for name, value in effect.items() if name != "body"}
+            request[EXCHANGE].effect = {name: value for name, value in effect.items() if name != "body"}
             return b"\x00\xff\xfe{not json" if kind == "garbage" else body[: len(body) // 2]
         return body
 
@@ -279,7 +283,7 @@ class WechatPay(Partner):
     def _refusal(self, request: web.Request, error: PayError) -> web.Response:
         policy = self.config["sign_errors"]
         # Before the caller is known, nothing is ever signed; afterwards it depends on which documentation one believes.
-        known = request.get("facts", {}).get("nonce") is not None
+        known = request[EXCHANGE].facts.get("nonce") is not None
         if known and (policy == "all" or (policy == "business" and error.business)):
             try:
                 signer = self._answer_key(request)
@@ -289,7 +293,7 @@ class WechatPay(Partner):
         return _answer(error.body(), error.status, {})
 
     def error_answer(self, request: web.Request, status: int, code: str | int | None) -> web.Response:
-        fault = request.get("facts", {}).get("fault")
+        fault = request[EXCHANGE].facts.get("fault")
         if fault is None:
             # An unknown path or a wrong method has an empty body; anything else is a failure of ours.
             return _answer(b"" if status in (404, 405) else error_body("SYSTEM_ERROR"), status, {})
