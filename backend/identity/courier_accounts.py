@@ -4,7 +4,8 @@ command.
 
 import re
 
-from backend.identity import names, phones, sessions
+from backend.formats import names, phones
+from backend.identity import sessions
 from backend.identity.models import Courier
 from backend.identity.views import CourierMe, courier_me_of
 from kernel import clock, crypto, db, ids

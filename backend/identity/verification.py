@@ -4,7 +4,8 @@ the assurance level, never lowers it.
 
 from datetime import timedelta
 
-from backend.identity import attempts, identity_number, names, phones
+from backend.formats import identity_number, names, phones
+from backend.identity import attempts
 from backend.identity.actor import NAME_AND_ID, PHONE, Actor
 from backend.identity.models import Account, Verification
 from backend.identity.ports import RegisterOutcome, runtime

@@ -6,8 +6,8 @@ from datetime import datetime
 
 import msgspec
 
+from backend.formats.identity_number import ID_TYPE_LABELS, IdType
 from backend.identity.actor import ASSURANCE_LABELS
-from backend.identity.identity_number import ID_TYPE_LABELS, IdType
 from backend.identity.models import Account, Courier
 from kernel import clock
 

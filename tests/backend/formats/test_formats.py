@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from stdnum.cn import ric
 from stdnum.cn import uscc as uscc_oracle
 
-from backend.identity import identity_number, names, phones, uscc
-from backend.identity.identity_number import IdType
+from backend.formats import identity_number, names, phones, uscc
+from backend.formats.identity_number import IdType
 
 
 @pytest.mark.parametrize(
