@@ -216,7 +216,14 @@ def instant(value: Any) -> datetime | None:
     return datetime.fromisoformat(value).astimezone(UTC)
 
 
-_SQLITE_OUTAGES = ("database is locked", "database is busy", "disk is full", "disk i/o error", "unable to open", "readonly")
+_SQLITE_OUTAGES = (
+    "database is locked",
+    "database is busy",
+    "disk is full",
+    "disk i/o error",
+    "unable to open",
+    "readonly",
+)
 
 
 def is_outage(error: BaseException) -> bool:

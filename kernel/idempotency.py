@@ -48,7 +48,10 @@ async def run_once(idem: Idempotency | None, answer_type: type[T], work: Callabl
         answer = await work()
         sealed = crypto.seal(msgspec.json.encode(answer), context=_context(idem))
         await db.execute(
-            "UPDATE kernel_idempotency SET answer = ? WHERE scope = ? AND key = ?", sealed, idem.scope, _digest(idem.key)
+            "UPDATE kernel_idempotency SET answer = ? WHERE scope = ? AND key = ?",
+            sealed,
+            idem.scope,
+            _digest(idem.key),
         )
         return answer
 

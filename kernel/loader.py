@@ -12,7 +12,9 @@ V = TypeVar("V")
 class Loader(Generic[K, V]):
     """`load(key)` answers the row or None. Whoever may see a row must be part of the key and of the SQL, never filtered afterwards."""
 
-    def __init__(self, fetch_many: Callable[[list[K]], Awaitable[dict[K, V]]], *, in_flight: int = 8, most: int = 64) -> None:
+    def __init__(
+        self, fetch_many: Callable[[list[K]], Awaitable[dict[K, V]]], *, in_flight: int = 8, most: int = 64
+    ) -> None:
         self._fetch_many = fetch_many
         self._limit, self._most = in_flight, most
         self._pending: dict[K, list[asyncio.Future[V | None]]] = {}

@@ -35,7 +35,9 @@ async def migrate(
         await _sqlite(config, credentials, progress)
         return
     credentials.update(command_timeout=600, maxsize=4)
-    credentials["server_settings"].update(statement_timeout="0", lock_timeout="10000", idle_in_transaction_session_timeout="0")
+    credentials["server_settings"].update(
+        statement_timeout="0", lock_timeout="10000", idle_in_transaction_session_timeout="0"
+    )
     keys = ("host", "port", "user", "password", "database")
     holder = await asyncpg.connect(**{k: credentials[k] for k in keys}, timeout=10)
     try:
@@ -107,7 +109,12 @@ def _indexes(path: Path) -> dict[str, str]:
 
 def _row_counts(path: Path) -> dict[str, int]:
     with sqlite3.connect(path) as connection:
-        names = [n for (n,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")]
+        names = [
+            n
+            for (n,) in connection.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            )
+        ]
         return {n: connection.execute(f'SELECT COUNT(*) FROM "{n}"').fetchone()[0] for n in names}
 
 
@@ -125,6 +132,8 @@ def _check(path: Path, before: dict[str, str], rows: dict[str, int]) -> None:
         if broken:
             raise MigrationFailed(f"迁移后有 {len(broken)} 行外键失效，数据库已备份为 {path.name}.before-migration")
     after = _row_counts(path)
-    lost = [n for n, count in rows.items() if n in after and after[n] < count and n != MigrationRecorder(None).table_name]
+    lost = [
+        n for n, count in rows.items() if n in after and after[n] < count and n != MigrationRecorder(None).table_name
+    ]
     if lost:
         raise MigrationFailed(f"迁移后这些表的行数变少：{', '.join(lost)}，数据库已备份为 {path.name}.before-migration")

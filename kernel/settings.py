@@ -14,7 +14,9 @@ class DatabaseSettings:
         "DATABASE_URL",
         help="数据库地址：sqlite:////绝对路径/zsb.sqlite3，或 postgres://用户@主机:端口/库名（口令写在地址里时请改用 DATABASE_URL_FILE）",
     )
-    pool_size: int = setting("DATABASE_POOL_SIZE", help="每个进程的连接数（PostgreSQL）", default=12, minimum=1, maximum=64)
+    pool_size: int = setting(
+        "DATABASE_POOL_SIZE", help="每个进程的连接数（PostgreSQL）", default=12, minimum=1, maximum=64
+    )
     command_seconds: float = setting(
         "DATABASE_COMMAND_SECONDS", help="一条语句最多等待的秒数（PostgreSQL）", default=2.0, minimum=0.1, maximum=60
     )

@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import structlog
-from prometheus_client import Counter as Metric
-from prometheus_client import Histogram
 
-from kernel import clock, db, jobs, logs, outbox
+from kernel import clock, db, jobs, logs, metrics, outbox
 from kernel.outbox import Delivery, Topic
 from kernel.problems import DatabaseUnavailable
 
 _log = structlog.get_logger("worker")
-_handled = Metric("outbox_handled_total", "Outbox rows by topic and outcome", ["topic", "outcome"])
-_seconds = Histogram("outbox_handler_seconds", "Time a handler took", ["topic"])
+_handled = metrics.counter("outbox_handled_total", "Outbox rows by topic and outcome", "topic", "outcome")
+_seconds = metrics.histogram(
+    "outbox_handler_seconds", "Time a handler took", "topic", buckets=(0.005, 0.02, 0.05, 0.1, 0.5, 1, 5, 30)
+)
 
 IDLE_SECONDS, BUSY_SECONDS, SUSPECT_SECONDS = 0.3, 0.05, 0.5
 
@@ -91,10 +91,9 @@ class Worker:
                 raise TimeoutError("the outbox does not come to rest")
 
     async def _pause(self, seconds: float) -> None:
-        waiting = [asyncio.ensure_future(self._stopping.wait())]
-        done, pending = await asyncio.wait([*waiting, *self._running], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if waiting[0] in pending:
-            waiting[0].cancel()
+        stopped = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait([stopped, *self._running], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
 
     async def _claim(self) -> int:
         free = self._capacity - len(self._running)

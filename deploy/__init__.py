@@ -1,0 +1,1 @@
+"""How the product is put on machines: nginx, systemd, environment example, and the one-command local run."""

@@ -1,0 +1,159 @@
+"""`make run`: sandbox partners, database, catalogue, API and worker on this machine, until Ctrl-C."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from deploy.local import secrets
+from deploy.local.processes import ROOT, Managed, StartFailed, is_taken, python, read_environment, until_listening
+
+API_PORT = int(os.environ.get("API_PORT", "8000"))
+SANDBOX_PORT = int(os.environ.get("SANDBOX_PORT", "18100"))
+_SANDBOX_PORTS = 6
+
+
+def say(text: str) -> None:
+    """One line to the person at the terminal."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+class LocalRun:
+    """Everything that belongs to one local run, kept in one ignored folder."""
+
+    def __init__(self, folder: Path, *, api_port: int, sandbox_port: int) -> None:
+        self.folder, self.api_port, self.sandbox_port = folder, api_port, sandbox_port
+        self.children: list[Managed] = []
+        self.environment: dict[str, str] = {}
+
+    def base_environment(self) -> dict[str, str]:
+        """What the product needs to know beside the partners."""
+        kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")}
+        return kept | {
+            "PYTHONUNBUFFERED": "1",
+            "DATABASE_URL": os.environ.get("DATABASE_URL", f"sqlite://{self.folder / 'zsb.sqlite3'}"),
+            "DATA_FOLDER": str(self.folder / "data"),
+            "API_PORT": str(self.api_port),
+            "WECHATPAY_NOTIFY_URL": f"http://127.0.0.1:{self.api_port}/api/v1/callbacks/wechat-pay",
+            **({"REDIS_URL": os.environ["REDIS_URL"]} if "REDIS_URL" in os.environ else {}),
+            **secrets.prepare(self.folder / "secrets"),
+        }
+
+    async def start(self) -> None:
+        """Starts everything in order; raises StartFailed with a Chinese explanation."""
+        self._check_ports()
+        for name in ("logs", "data"):
+            (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.environment = self.base_environment()
+        await self.start_sandbox()
+        await self.prepare_database()
+        await self.start_product()
+
+    def _check_ports(self) -> None:
+        wanted = {self.api_port: "API_PORT", **{self.sandbox_port + n: "SANDBOX_PORT" for n in range(_SANDBOX_PORTS)}}
+        taken = {port: name for port, name in wanted.items() if is_taken(port)}
+        if taken:
+            names = " 或 ".join(sorted(set(taken.values())))
+            raise StartFailed(
+                f"端口 {'、'.join(map(str, sorted(taken)))} 已被占用：可能上一次 make run 还在运行。"
+                f"请先停止它，或换端口启动，例如 API_PORT=8080 SANDBOX_PORT=18200 make run（设置 {names}）"
+            )
+
+    async def start_sandbox(self) -> None:
+        """The partners, each over its real wire protocol."""
+        say("· 启动沙箱合作方（微信、人口库、微信支付、一窗受理、邮政快递）")
+        folder = self.folder / "sandbox"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        child = self._child(
+            "沙箱", "sandbox", "-m", "sandbox", "--run-folder", str(folder), "--base-port", str(self.sandbox_port),
+            "--product-url", f"http://127.0.0.1:{self.api_port}",
+        )  # fmt: skip
+        await child.start()
+        await until_listening(child, self.sandbox_port)
+        self.environment |= read_environment(folder / "sandbox.env")
+
+    async def prepare_database(self) -> None:
+        """Schema and catalogue, both safe to repeat."""
+        say("· 建立数据库结构，导入事项目录和演示数据")
+        for arguments in (("migrate",), ("seed",)):
+            await self.command(*arguments)
+
+    async def command(self, *arguments: str) -> str:
+        """Runs one `python -m backend` command to its end and answers what it printed."""
+        process = await asyncio.create_subprocess_exec(
+            *python("-m", "backend", *arguments), cwd=ROOT, env=self.environment,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        output = (await process.communicate())[0].decode(errors="replace")
+        if process.returncode != 0:
+            raise StartFailed(f"python -m backend {' '.join(arguments)} 失败：\n{output.strip()}")
+        return output
+
+    async def start_product(self) -> None:
+        """The API and the worker."""
+        say("· 启动接口和后台任务")
+        api = self._child("接口", "api", "-m", "miniprogram_api")
+        worker = self._child("后台任务", "worker", "-m", "backend", "worker")
+        await asyncio.gather(api.start(), worker.start())
+        await until_listening(api, self.api_port)
+        await asyncio.sleep(0.3)
+        if not worker.alive:
+            raise StartFailed(f"后台任务没有启动成功（日志 {worker.log}）：\n{worker.last_words()}")
+
+    async def first_to_end(self) -> Managed:
+        """Waits until some child ends by itself, which none should."""
+        waits = {asyncio.ensure_future(c.wait()): c for c in self.children}
+        done, rest = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in rest:
+            task.cancel()
+        return waits[done.pop()]
+
+    async def stop(self) -> None:
+        """Product first, partners last, so that nobody calls into a void."""
+        for child in reversed(self.children):
+            await child.stop()
+
+    def _child(self, title: str, log: str, *arguments: str) -> Managed:
+        child = Managed(title, python(*arguments), self.environment, self.folder / "logs" / f"{log}.log")
+        self.children.append(child)
+        return child
+
+
+async def main() -> int:
+    """Runs until Ctrl-C; exit code 1 when something does not start or dies."""
+    began = time.monotonic()
+    run = LocalRun(ROOT / ".run", api_port=API_PORT, sandbox_port=SANDBOX_PORT)
+    stop = asyncio.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    try:
+        await run.start()
+        say(f"\n掌上办已就绪（{time.monotonic() - began:.1f} 秒）")
+        say(f"  接口        http://127.0.0.1:{API_PORT}/docs")
+        say(f"  沙箱页面    http://127.0.0.1:{SANDBOX_PORT}/   （扮演微信用户、银行、窗口人员、快递员）")
+        say(f"  日志        {run.folder / 'logs'}/")
+        say("  演示一次完整办事：另开一个终端执行 make demo")
+        say("  按 Ctrl-C 停止\n")
+        ended = asyncio.ensure_future(run.first_to_end())
+        told = asyncio.ensure_future(stop.wait())
+        await asyncio.wait([ended, told], return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_set():
+            child = ended.result()
+            say(f"✗ {child.name} 意外退出（日志 {child.log}）：\n{child.last_words()}")
+            return 1
+        ended.cancel()
+        say("正在停止…")
+        return 0
+    except StartFailed as error:
+        say(f"✗ {error}")
+        return 1
+    finally:
+        await run.stop()
+        say("已停止")
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

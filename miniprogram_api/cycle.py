@@ -1,0 +1,207 @@
+"""What happens around every endpoint: clean context, limits, login, parsing, its own task, answer, log line and metrics."""
+
+import asyncio
+import contextvars
+import hashlib
+import re
+import time
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import orjson
+import structlog
+from sanic import HTTPResponse, Request
+from sanic.response import ResponseStream
+
+from backend.identity import login
+from backend.identity.actor import Actor
+from kernel import clock, ids, logs, metrics
+from kernel.idempotency import Idempotency
+from kernel.limits import Limiter
+from kernel.problems import Forbidden, NotFound, Unauthenticated
+from miniprogram_api import problems, validation
+from miniprogram_api.endpoints import PATH_RULES, Call, Endpoint, Raw
+from miniprogram_api.settings import HttpSettings
+
+_log = structlog.get_logger("api")
+_seconds = metrics.histogram(
+    "http_request_seconds", "Time to answer", "route", "method", "status",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)  # fmt: skip
+_shed = metrics.counter("http_shed_total", "Requests refused because too many were in flight", "route")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
+_VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
+_RULES = {name: re.compile(rule) for name, rule in PATH_RULES.items()}
+_SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class Cycle:
+    """Runs endpoints for one process; counts what is in flight so that overload sheds lists before submissions."""
+
+    def __init__(self, settings: HttpSettings) -> None:
+        self.settings = settings
+        self.limiter: Limiter  # set when the process opens up
+        self._in_flight: set[asyncio.Task[Any]] = set()
+
+    def serve(self, row: Endpoint) -> Any:
+        """The Sanic handler of an endpoint."""
+
+        async def handler(request: Request, **path: str) -> HTTPResponse | ResponseStream | None:
+            started = time.perf_counter()
+            logs.begin_unit(request_id=request_id(request))
+            try:
+                answer = await self._answer(row, request, path)
+                status = answer.status
+            except asyncio.CancelledError:
+                _note(row, 499, started)
+                raise
+            except Exception as error:
+                problem = problems.from_exception(error)
+                if problem.status == 500:
+                    _log.error("request failed", route=row.route, method=row.method, exc_info=error)
+                answer, status = problems.render(problem, request_id(request)), problem.status
+            _note(row, status, started)
+            return answer
+
+        handler.__name__ = re.sub(r"\W+", "_", f"{row.method}{row.path}").lower()
+        return handler
+
+    async def drain(self, seconds: float) -> None:
+        """Waits for commands whose caller may already have hung up."""
+        if self._in_flight:
+            await asyncio.wait(list(self._in_flight), timeout=seconds)
+
+    async def _answer(self, row: Endpoint, request: Request, path: dict[str, str]) -> HTTPResponse | ResponseStream:
+        self._admit(row)
+        if any(not _RULES[name].fullmatch(value) for name, value in path.items()):
+            raise NotFound
+        if row.streamed and request.stream is not None:
+            request.stream.request_max_size = row.max_body  # before the first chunk, or there is no limit at all
+        call = await self._call(row, request, path)
+        work = self._run(row, call, request)
+        if row.streamed:
+            # A half-received upload ends with its sender; what was already stored is safe in its own transactions.
+            return _present(row, await work, request)
+        # Its own task in a clean copy of the context, and shielded: a client that hangs up never interrupts a write.
+        task = asyncio.get_running_loop().create_task(work, context=contextvars.copy_context())
+        self._in_flight.add(task)
+        task.add_done_callback(self._in_flight.discard)
+        return _present(row, await asyncio.shield(task), request)
+
+    def _admit(self, row: Endpoint) -> None:
+        limit = self.settings.most_in_flight * (1 if row.method in ("GET", "HEAD") else 2)
+        if len(self._in_flight) >= limit:
+            _shed.labels(row.route).inc()
+            raise problems.Overloaded(retry_after_seconds=2)
+
+    async def _call(self, row: Endpoint, request: Request, path: dict[str, str]) -> Call:
+        ip = request.remote_addr or request.ip
+        actor = await _who(request) if row.roles else None
+        if row.roles and actor is None:
+            raise Unauthenticated
+        if actor is not None and actor.role not in row.roles:
+            raise Forbidden
+        if row.limit is not None:
+            await self.limiter.check(f"{row.method} {row.route}", actor.account_ref if actor else ip, row.limit)
+        return Call(
+            request_id=request_id(request), ip=ip, headers=request.headers, path=path,
+            raw=b"" if row.streamed else request.body,
+            query=validation.query(request.args, row.query) if row.query else None,
+            current_actor=actor, idem=_idempotency(row, request, path, actor),
+            stream=_chunks(request) if row.streamed else None,
+        )  # fmt: skip
+
+    async def _run(self, row: Endpoint, call: Call, request: Request) -> Any:
+        if row.streamed:
+            return await row.handler(call)
+        async with asyncio.timeout(self.settings.deadline_seconds):
+            if row.body is None:
+                return await row.handler(call)
+            return await row.handler(call, validation.decode(call.raw, row.body))
+
+
+def request_id(request: Request) -> str:
+    """The caller's X-Request-Id when it is well formed, else one of ours."""
+    known: str | None = getattr(request.ctx, "request_id", None)
+    if known is None:
+        given = request.headers.get("x-request-id", "")
+        known = request.ctx.request_id = given if _REQUEST_ID.fullmatch(given) else ids.public_id()
+    return known
+
+
+async def _who(request: Request) -> Actor | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return await login.authenticate(token=token) if scheme.lower() == "bearer" and token else None
+
+
+def _idempotency(row: Endpoint, request: Request, path: dict[str, str], actor: Actor | None) -> Idempotency | None:
+    if not row.idempotent or actor is None:
+        return None
+    key = request.headers.get("idempotency-key", "")
+    if not _VISIBLE.fullmatch(key):
+        raise problems.KeyMissing
+    target = row.path.format(**path)
+    digest = hashlib.sha256(target.encode() + b"\n" + request.body).hexdigest()
+    return Idempotency(scope=f"{actor.role}:{actor.account_ref} {row.method} {row.path}", key=key, request_hash=digest)
+
+
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    while request.stream is not None:
+        chunk = await request.stream.read()  # type: ignore[attr-defined]
+        if chunk is None:
+            return
+        yield chunk
+
+
+def _note(row: Endpoint, status: int, started: float) -> None:
+    seconds = time.perf_counter() - started
+    _seconds.labels(row.route, row.method, str(status)).observe(seconds)
+    _log.info("request", route=row.route, method=row.method, status=status, duration_ms=round(seconds * 1000, 1))
+
+
+def _default(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return clock.local(value).isoformat(timespec="seconds")
+    raise TypeError(type(value).__name__)
+
+
+def encode(value: Any) -> bytes:
+    """JSON as the API promises it: instants with +08:00, Chinese unescaped."""
+    plain = msgspec.to_builtins(value, builtin_types=(datetime,))
+    return orjson.dumps(plain, default=_default, option=orjson.OPT_PASSTHROUGH_DATETIME)
+
+
+def _present(row: Endpoint, answer: Any, request: Request) -> HTTPResponse | ResponseStream:
+    headers = dict(_SECURITY)
+    headers["X-Request-Id"] = request_id(request)
+    if isinstance(answer, Raw):
+        headers |= answer.headers
+        headers.setdefault("Cache-Control", "no-store")
+        if not isinstance(answer.body, bytes):
+            return _streaming(answer, headers)
+        body, content_type, status = answer.body, answer.content_type, answer.status
+    elif row.status == 204:
+        return HTTPResponse(status=204, headers={**headers, "Cache-Control": "no-store"})
+    else:
+        body, content_type, status = encode(answer), "application/json; charset=utf-8", row.status
+        headers["Cache-Control"] = "no-cache" if row.etag else "no-store"
+    if row.etag and status == 200:
+        tag = headers.get("ETag") or f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        headers["ETag"] = tag
+        if tag in [t.strip().removeprefix("W/") for t in request.headers.get("if-none-match", "").split(",")]:
+            return HTTPResponse(status=304, headers=headers)
+    return HTTPResponse(body, status=status, content_type=content_type, headers=headers)
+
+
+def _streaming(answer: Raw, headers: dict[str, str]) -> ResponseStream:
+    async def pour(response: Any) -> None:
+        async for chunk in answer.body:  # type: ignore[union-attr]
+            await response.write(chunk)
+
+    return ResponseStream(pour, status=answer.status, headers=headers, content_type=answer.content_type)
