@@ -37,7 +37,7 @@ def document(rows: list[Endpoint], *, version: str) -> dict[str, Any]:
         "info": {
             "title": "掌上办", "version": version, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             "description": "政务服务掌上办渠道接口。金额一律为整数分，时间带 +08:00，错误为 application/problem+json。",
-        },  # fmt: skip
+        },
         "servers": [{"url": "/"}],
         "paths": paths,
         "components": {

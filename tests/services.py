@@ -52,15 +52,35 @@ class Postgres:
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres", "postgres")
         subprocess.run(
-            [self.bin / "initdb", "-D", self.folder / "data", "-U", "zsb", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"],
-            check=True, stdout=subprocess.DEVNULL, cwd="/", **_as_user("postgres"),
+            [
+                self.bin / "initdb",
+                "-D",
+                self.folder / "data",
+                "-U",
+                "zsb",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--locale=C.UTF-8",
+                "-N",
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd="/",
+            **_as_user("postgres"),
         )
         self.start()
 
     def start(self) -> None:
         options = {
-            "listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": self.folder, "max_connections": 200,
-            "shared_buffers": "128MB", "log_error_verbosity": "terse", "log_parameter_max_length_on_error": 0,
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": self.folder,
+            "max_connections": 200,
+            "shared_buffers": "128MB",
+            "log_error_verbosity": "terse",
+            "log_parameter_max_length_on_error": 0,
         }
         if not self.durable:
             options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -68,7 +88,11 @@ class Postgres:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [self.bin / "postgres", "-D", self.folder / "data", *arguments],
-                stdout=log, stderr=log, cwd="/", start_new_session=True, **_as_user("postgres"),
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                start_new_session=True,
+                **_as_user("postgres"),
             )
         _wait_for(self.port, self.process, "PostgreSQL")
         for _ in range(200):  # the port answers before the server accepts sessions
@@ -80,7 +104,10 @@ class Postgres:
     def sql(self, database: str, text: str, *, check: bool = True) -> subprocess.CompletedProcess:
         return subprocess.run(
             [self.bin / "psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "zsb", "-d", database, "-Atqc", text],
-            check=check, capture_output=True, text=True, cwd="/",
+            check=check,
+            capture_output=True,
+            text=True,
+            cwd="/",
         )
 
     def url(self, database: str) -> str:
@@ -111,8 +138,22 @@ class Redis:
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(self.folder)],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            [
+                "redis-server",
+                "--port",
+                str(self.port),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+                "--dir",
+                str(self.folder),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         _wait_for(self.port, self.process, "Redis")
 
