@@ -49,5 +49,5 @@ DEMO_PEOPLE = (
     _person("chenxiaoyu", "陈小雨", "20150518006", 6, "未成年人,监护人赵磊", guardian="zhaolei", wechat=False),
     _person("sunfuhai", "孙福海", "19380101007", 7, "登记为已故", state="deceased", wechat=False),
     _person("malong", "马\U00030edd", "19620915009", 8, "姓名含生僻字", placeholder="马〓"),
-    _person("nazhati", "古丽·阿依努尔", "19580730008", 9, "姓名含间隔号"),
+    _person("guli", "古丽·阿依努尔", "19580730008", 9, "姓名含间隔号"),
 )
