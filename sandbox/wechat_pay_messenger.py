@@ -142,7 +142,7 @@ class Messenger:
             plaintext = wish["plaintext"]
         if not plaintext:
             raise ControlError(400, "about 需要 out_trade_no 或 out_refund_no，或直接给出 plaintext")
-        changes = wish.get("override") or {}
+        changes = {} if wish.get("override") is None else wish["override"]
         if not isinstance(changes, dict):
             raise ControlError(400, "override 必须是对象")
         body = envelope(
