@@ -1,0 +1,56 @@
+"""What is owed and paying it."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+import payments
+from backend.identity import queries as identity
+from miniprogram_api.endpoints import CITIZEN, Call, endpoint
+from miniprogram_api.pages import PageQuery
+from payments import BillView, PaymentView
+
+_TAG = "缴费"
+
+
+class BillsPage(msgspec.Struct, frozen=True):
+    """Bills, newest first."""
+
+    items: list[BillView]
+    next_cursor: str | None
+
+
+class StartPayment(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Through which channel."""
+
+    channel: Annotated[Literal["wechat_jsapi"], Meta(description="目前支持 wechat_jsapi（微信支付）")]
+
+
+@endpoint("GET", "/bills", summary="我的缴费单", tag=_TAG, roles=CITIZEN, query=PageQuery, answer=BillsPage)
+async def bills(call: Call) -> BillsPage:
+    page, following = await payments.bills_page(
+        owner_ref=call.actor.account_ref, cursor=call.query.cursor, limit=call.query.limit
+    )
+    return BillsPage(page, following)
+
+
+@endpoint("GET", "/bills/{bill_no}", summary="一张缴费单", tag=_TAG, roles=CITIZEN, answer=BillView, etag=True)
+async def bill(call: Call) -> BillView:
+    return await payments.bill(owner_ref=call.actor.account_ref, bill_no=call.path["bill_no"])
+
+
+@endpoint(
+    "POST", "/bills/{bill_no}/payments", summary="发起支付，返回手机拉起收银台所需的内容", tag=_TAG, roles=CITIZEN,
+    body=StartPayment, answer=PaymentView, status=201, idempotent=True, limit="30/minute",
+)  # fmt: skip
+async def start_payment(call: Call, body: StartPayment) -> PaymentView:
+    return await payments.start_payment(
+        owner_ref=call.actor.account_ref, bill_no=call.path["bill_no"], channel=body.channel,
+        payer_openid=await identity.openid(call.actor.account_ref), idem=call.idem,
+    )  # fmt: skip
+
+
+@endpoint("GET", "/payments/{payment_no}", summary="支付进展；从收银台返回后调用，会立即向渠道核实", tag=_TAG, roles=CITIZEN, answer=PaymentView)
+async def payment(call: Call) -> PaymentView:
+    return await payments.payment(owner_ref=call.actor.account_ref, payment_no=call.path["payment_no"])

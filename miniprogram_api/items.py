@@ -1,0 +1,61 @@
+"""The catalogue: places, items and guides. Answers are prebuilt bytes with a strong ETag."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from backend.catalog import queries
+from backend.catalog.views import Guide, ItemsPage, Prebuilt, RegionView
+from miniprogram_api.endpoints import PUBLIC, Call, Raw, endpoint
+from miniprogram_api.pages import Cursor, Limit
+
+_TAG = "事项"
+_CACHED = {"Cache-Control": "public, max-age=60"}
+RegionCode = Annotated[str, Meta(pattern=r"^(\d{6}|\d{9}|\d{12})$", description="区划代码应为 6、9 或 12 位数字")]
+
+
+class RegionsQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Whose children."""
+
+    parent: RegionCode | None = None
+
+
+class RegionList(msgspec.Struct, frozen=True):
+    """Places of one level."""
+
+    items: list[RegionView]
+
+
+class ItemsQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What the person looks for."""
+
+    region: RegionCode | None = None
+    q: Annotated[str, Meta(min_length=1, max_length=40, description="搜索词为 1 到 40 个字")] | None = None
+    audience: Annotated[Literal["person", "enterprise"], Meta(description="只能是 person（个人）或 enterprise（企业）")] | None = None
+    cursor: Cursor | None = None
+    limit: Limit = 20
+
+
+def prebuilt(answer: Prebuilt) -> Raw:
+    """The catalogue's bytes as an answer."""
+    return Raw(body=answer.body, headers={"ETag": answer.etag, **_CACHED})
+
+
+@endpoint("GET", "/regions", summary="下级地区（不填 parent 为本地区的县级）", tag=_TAG, roles=PUBLIC, query=RegionsQuery, answer=RegionList, etag=True)
+async def regions(call: Call) -> RegionList:
+    found = await queries.regions(parent=call.query.parent, served=call.query.parent is None)
+    return RegionList(list(found))
+
+
+@endpoint("GET", "/items", summary="查找事项", tag=_TAG, roles=PUBLIC, query=ItemsQuery, answer=ItemsPage, etag=True)
+async def items(call: Call) -> Raw:
+    q = call.query
+    return prebuilt(
+        await queries.items_page(region_code=q.region, q=q.q, audience=q.audience, cursor=q.cursor, limit=q.limit)
+    )
+
+
+@endpoint("GET", "/items/{item_code}", summary="办事指南", tag=_TAG, roles=PUBLIC, answer=Guide, etag=True)
+async def guide(call: Call) -> Raw:
+    return prebuilt(await queries.guide(item_code=call.path["item_code"]))
