@@ -35,6 +35,8 @@ class Case(Row):
     # The date promised by the office (承诺办结日期), as a calendar day in Asia/Shanghai.
     promise_on = fields.DateField(null=True)
     changed_at = UtcDatetimeField()
+    # What the applicant has typed so far; empty once the case is submitted.
+    draft_sealed = fields.TextField(null=True)
     form_sealed = fields.TextField(null=True)
     applicant_sealed = fields.TextField(null=True)
     applicant_name_mask = fields.CharField(max_length=120, null=True)
@@ -197,11 +199,13 @@ class Material(Row):
     stored_bytes = fields.BigIntField(null=True)
     storage_key = fields.CharField(max_length=120, null=True)
     thumbnail_key = fields.CharField(max_length=120, null=True)
+    # When it was last sent or recognised again; what no case uses is removed a day after that.
+    seen_at = UtcDatetimeField(db_index=True)
 
     class Meta:
         app = "cases"
         table = "cases_material"
-        indexes = (("account_ref", "sha256"), ("account_ref", "created_at"), ("created_at",))
+        indexes = (("account_ref", "sha256"), ("account_ref", "created_at"))
 
 
 class Attachment(Row):

@@ -63,9 +63,9 @@ class UploadedFile:
 
     field_name: str
     path: Path
-    bytes: int
-    sha256: str
     head: bytes
+    sha256: str
+    bytes: int
 
 
 @dataclass

@@ -148,7 +148,8 @@ async def _step(case: Case, state: CaseState, kind: str, fact: Fact, note: str |
         facts=dict(fact.facts),
         text_sealed=seal(fact.text, context=text_context(case.case_no, case.seq)) if fact.text else None,
     )
-    if state != before:
+    # Throwing away a draft is nobody's news: nothing was ever sent, billed or forwarded.
+    if state != before and not (before is CaseState.DRAFT and state is CaseState.WITHDRAWN):
         await _announce(case, note)
 
 

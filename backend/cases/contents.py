@@ -1,0 +1,153 @@
+"""What a case holds under seal and which files it uses: drafts, forms, applicant, delivery wish, attachments.
+
+No state is changed here.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from backend.cases.models import Attachment, Case, Material
+from backend.cases.ports import Applicant, DeliveryWish
+from backend.cases.screening import MaterialChoice
+from backend.identity.views import Person
+from kernel import db
+from kernel.crypto import seal, unseal
+from kernel.masks import mask_address, mask_name, mask_phone
+from kernel.problems import FieldError, Invalid
+
+MAX_DRAFT_BYTES = 64 * 1024
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an applicant has typed so far; anything may still be missing or wrong."""
+
+    form: dict[str, Any] = {}
+    materials: tuple[MaterialChoice, ...] = ()
+    delivery: dict[str, Any] | None = None
+    promise: dict[str, Any] | None = None
+
+
+class _SealedDraft(msgspec.Struct, frozen=True):
+    form: dict[str, Any]
+    delivery: dict[str, Any] | None
+    promise: dict[str, Any] | None
+
+
+def put_draft(case: Case, draft: Draft) -> None:
+    """Seal the draft into the row; the files are kept as attachments."""
+    body = msgspec.json.encode(_SealedDraft(draft.form, draft.delivery, draft.promise))
+    if len(body) > MAX_DRAFT_BYTES:
+        raise Invalid(errors=[FieldError("/form", "填写的内容太多，请删减后再保存")])
+    case.draft_sealed = seal(body, context=_context(case, "draft"))
+
+
+async def draft_of(case: Case) -> Draft:
+    """The draft as saved last."""
+    if case.draft_sealed is None:
+        return Draft(materials=await choices_of(case))
+    sealed = msgspec.json.decode(unseal(case.draft_sealed, context=_context(case, "draft")), type=_SealedDraft)
+    return Draft(form=sealed.form, materials=await choices_of(case), delivery=sealed.delivery, promise=sealed.promise)
+
+
+def put_form(case: Case, form: dict[str, Any]) -> None:
+    """Seal the submitted form into the row."""
+    case.form_sealed = seal(msgspec.json.encode(form), context=_context(case, "form"))
+
+
+def form_of(case: Case) -> dict[str, Any]:
+    """The submitted form, opened."""
+    if case.form_sealed is None:
+        return {}
+    form: dict[str, Any] = msgspec.json.decode(unseal(case.form_sealed, context=_context(case, "form")))
+    return form
+
+
+def put_applicant(case: Case, person: Person) -> None:
+    """Freeze who applies: a later change of the account does not change a submitted case."""
+    applicant = Applicant(
+        name=person.name or "",
+        id_type=person.id_type or "",
+        id_number=person.id_number or "",
+        phone=person.phone or "",
+    )
+    case.applicant_sealed = seal(msgspec.json.encode(applicant), context=_context(case, "applicant"))
+    case.applicant_name_mask = person.name_mask
+    case.applicant_id_mask = person.id_mask
+    case.applicant_phone_mask = person.phone_mask
+
+
+def applicant_of(case: Case) -> Applicant:
+    """The frozen applicant, opened."""
+    if case.applicant_sealed is None:
+        return Applicant(name="", id_type="", id_number="", phone="")
+    return msgspec.json.decode(unseal(case.applicant_sealed, context=_context(case, "applicant")), type=Applicant)
+
+
+def put_delivery(case: Case, wish: DeliveryWish | None) -> None:
+    """Seal the delivery wish; the masks are what lists and couriers' screens may show."""
+    if wish is None:
+        return
+    case.delivery_way = wish.way
+    case.delivery_sealed = seal(msgspec.json.encode(wish), context=_context(case, "delivery"))
+    if wish.recipient is not None:
+        case.delivery_name_mask = mask_name(wish.recipient.name)
+        case.delivery_phone_mask = mask_phone(wish.recipient.phone)
+        case.delivery_address_mask = mask_address(wish.recipient.address)
+
+
+def delivery_of(case: Case) -> DeliveryWish | None:
+    """The delivery wish, opened."""
+    if case.delivery_sealed is None:
+        return None
+    return msgspec.json.decode(unseal(case.delivery_sealed, context=_context(case, "delivery")), type=DeliveryWish)
+
+
+async def usable(account_ref: str, choices: Iterable[MaterialChoice]) -> dict[str, Material]:
+    """The person's own files among the chosen ids, locked, so that the sweep cannot take one away meanwhile."""
+    refs = {material_id for choice in choices for material_id in choice.material_ids}
+    if not refs:
+        return {}
+    query = Material.filter(account_ref=account_ref, ref__in=list(refs)).order_by("id")
+    rows = await (query.select_for_update(no_key=True) if db.engine() == "postgres" else query)
+    return {row.ref: row for row in rows}
+
+
+async def attach(case: Case, choices: Sequence[MaterialChoice], files: Mapping[str, Material], *, version: int) -> None:
+    """Use these files from this data version on, in place of what the same codes held before."""
+    codes = [choice.code for choice in choices]
+    await Attachment.filter(case_id=case.id, code__in=codes, until_version=None).update(until_version=version)
+    for choice in choices:
+        for position, material_id in enumerate(choice.material_ids):
+            await Attachment.create(
+                case_id=case.id,
+                material_id=files[material_id].id,
+                code=choice.code,
+                position=position,
+                since_version=version,
+            )
+
+
+async def replace_draft_files(case: Case, choices: Sequence[MaterialChoice], files: Mapping[str, Material]) -> None:
+    """A draft has no history: what was chosen before is simply forgotten."""
+    await Attachment.filter(case_id=case.id, since_version=0).delete()
+    await attach(case, choices, files, version=0)
+
+
+async def attached(case: Case) -> list[Attachment]:
+    """The files in use now, with their material, in the order of codes and positions."""
+    query = Attachment.filter(case_id=case.id, until_version=None).order_by("code", "position", "id")
+    return await query.prefetch_related("material")
+
+
+async def choices_of(case: Case) -> tuple[MaterialChoice, ...]:
+    """The files in use now, grouped by code."""
+    grouped: dict[str, list[str]] = {}
+    for row in await attached(case):
+        grouped.setdefault(row.code, []).append(row.material.ref)
+    return tuple(MaterialChoice(code=code, material_ids=tuple(refs)) for code, refs in grouped.items())
+
+
+def _context(case: Case, column: str) -> str:
+    return f"cases_case.{column}:{case.case_no}"
