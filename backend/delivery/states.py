@@ -1,8 +1,8 @@
-"""The parcel's state table, the public 送达 words, and how a carrier's event moves a parcel. Pure; rows are moved in `parcels`.
+"""The parcel's state table, the public 送达 words, and how a carrier's event moves a parcel; no rows here.
 
-Three rules live here. A carrier's events are ordered by *event time*, never by arrival, so any permutation or repetition of them ends in the
-same state. Nothing a carrier says makes a certificate DELIVERED: only the one-time code or the recorded exception does. What we did ourselves
-and finished (handed over, cancelled, collected) cannot be moved by a late message.
+Three rules live here. A carrier's events are ordered by *event time*, never by arrival, so any permutation or
+repetition of them ends in the same state. Nothing a carrier says makes a certificate DELIVERED: only the one-time code
+or the recorded exception does. What we finished ourselves (handed over, cancelled, collected) no late message can move.
 """
 
 from dataclasses import dataclass
@@ -70,8 +70,8 @@ class By(StrEnum):
 
 S, A = ParcelState, ParcelAction
 
-# 送达 words of the public: NONE, BOOKED 已约寄, IN_TRANSIT 寄送中, … An end state of the machine is an end for the person too.
-LABELS: dict[ParcelState, Label] = {
+# The public 送达 words: NONE, BOOKED 已约寄, IN_TRANSIT 寄送中, OUT_FOR_DELIVERY 派送中, DELIVERED 已送达 …
+LABELS: dict[StrEnum, Label] = {
     S.QUOTED: Label("NONE", "待寄送", False),
     S.BOOK_FAILED: Label("NONE", "约寄未成功，窗口会与您联系", False),
     S.CANCELLED: Label("NONE", "已取消寄送", True),
@@ -181,7 +181,7 @@ EDGES: tuple[Edge, ...] = tuple(
     for action, target, sources in _RULES
     for source, by in sources.items()
 )
-PARCEL = Machine("parcel", edges=EDGES, labels=dict(LABELS))
+PARCEL = Machine("parcel", edges=EDGES, labels=LABELS)
 TARGETS: dict[ParcelAction, ParcelState] = {action: target for action, target, _ in _RULES}
 
 
@@ -218,7 +218,7 @@ _ACTION_OF: dict[Canonical, ParcelAction] = {
     Canonical.RETURNED: A.ARRIVE_BACK,
 }
 
-# How far a state is along the way. A later stage is never left for an earlier one; inside one stage the event time decides.
+# How far a state is along the way. A later stage is never left for an earlier one; inside one stage event time decides.
 STAGES: dict[ParcelState, int] = {
     S.QUOTED: 0,
     S.BOOK_FAILED: 0,
@@ -244,7 +244,7 @@ _RANKS: dict[ParcelState, int] = {S.ATTEMPT_FAILED: 1, S.HELD: 2, S.RETURNING: 1
 
 @dataclass(frozen=True, order=True)
 class Mark:
-    """The place of a parcel on its way: stage, then event time, then a fixed order for equal instants. It only ever grows."""
+    """The place of a parcel on its way: stage, event time, then a fixed order for equal instants. It only grows."""
 
     stage: int
     at: datetime
@@ -270,10 +270,13 @@ class Position:
     attempts: int = 0
 
 
-def follow(position: Position, canonical: Canonical, at: datetime, *, attempt_limit: int) -> Position:
+def follow(
+    position: Position, canonical: Canonical, at: datetime, *, attempt_limit: int, courier_attempts: int = 0
+) -> Position:
     """Where a parcel stands after one *new* event of its carrier. Late events count (attempts) but never move it back.
 
     The caller has already dropped duplicates. The result depends on the set of events alone, not on their order.
+    `courier_attempts` are those our courier recorded; both tell of the same visits, so the higher count decides.
     """
     action = action_of(canonical)
     if action is None:
@@ -282,6 +285,6 @@ def follow(position: Position, canonical: Canonical, at: datetime, *, attempt_li
     attempts = position.attempts + (canonical is Canonical.ATTEMPT_FAILED)
     mark = max(position.mark, mark_of(target, at))
     state = target if mark > position.mark else position.state
-    if state is S.ATTEMPT_FAILED and attempts >= attempt_limit:
+    if state is S.ATTEMPT_FAILED and max(attempts, courier_attempts) >= attempt_limit:
         state = S.HELD
     return Position(state, mark, attempts)

@@ -1,9 +1,10 @@
-"""The dated zone table of the courier fee: what it costs to send to a region, or why we do not know. No rows, no partner calls.
+"""The dated zone table of the courier fee: what sending to a region costs, or why we do not know. No rows, no partners.
 
-Source: the county's published courier fees (mission row M34): city area 4 yuan, townships 6 yuan, Jiuquan 8 yuan, other provinces by the
-carrier's own tariff. The source prices no other place of the province, and a place without a price is refused, never guessed.
+Source: the county's published courier fees (mission row M34): city area 4 yuan, townships 6 yuan, Jiuquan 8 yuan, other
+provinces by the carrier's own tariff. It prices no other place of the province: refused, not guessed.
 """
 
+import itertools
 import json
 from dataclasses import dataclass
 from datetime import date
@@ -53,7 +54,7 @@ class Zone:
 
 @dataclass(frozen=True)
 class ZonePrice:
-    """What the table says: a price in fen, or None for "ask the carrier". `table_version` is kept with the quote and the bill line."""
+    """What the table says: fen, or None for "ask the carrier". `table_version` is kept with the quote and the bill."""
 
     zone: str
     amount_fen: int | None
@@ -119,7 +120,7 @@ def parse(raw: Any) -> Tariff:
         raise TariffError(f"寄送收费表缺少内容或格式不对：{error}") from None
     if not tables:
         raise TariffError("寄送收费表是空的")
-    for earlier, later in zip(tables, tables[1:], strict=False):
+    for earlier, later in itertools.pairwise(tables):
         if earlier.valid_to is None or earlier.valid_to >= later.valid_from:
             raise TariffError(f"{earlier.version} 与 {later.version} 的有效期重叠")
     return Tariff(tables)
@@ -165,7 +166,7 @@ def _zone(raw: dict[str, Any]) -> Zone:
 
 
 def _prefix(zone: str, prefix: str) -> str:
-    """A region prefix; a code padded with zeros to 12 digits means the whole region below it. "" covers the whole country."""
+    """A region prefix; a code padded with zeros to 12 digits means everything below it, "" the whole country."""
     if not isinstance(prefix, str) or (prefix and not (prefix.isascii() and prefix.isdigit())):
         raise TariffError(f"{zone}：地区代码不对 {prefix!r}")
     if len(prefix) > REGION_DIGITS:

@@ -1,0 +1,1 @@
+"""Carriers: the port every carrier fills, and one adapter per carrier."""
