@@ -96,6 +96,7 @@ class _CommonVerbs:
                 "faults": len(partner.faults.all()),
                 "pending_callbacks": partner.store.count_pending_callbacks(),
             },
+            "calls": partner.calls,
             "verbs": sorted(routes),
         }
 

@@ -122,6 +122,7 @@ class Partner:
         self.config: Doc = {"time_scale": 1.0, "notify_url": None, **self.default_config}
         self.config.update(self.store.get("_config", "config") or {})
         self.clock_offset_s = float((self.store.get("_config", "clock") or {}).get("offset_s", 0))
+        self.calls: list[str] = []
         self.app = web.Application(client_max_size=self.max_body_bytes, middlewares=[self._middleware])
         self.app.on_response_prepare.append(self._write_date)
         self._runner: web.AppRunner | None = None
@@ -171,6 +172,8 @@ class Partner:
             request[EXCHANGE].call = call
             return await handler(request)
 
+        if call not in self.calls:
+            self.calls.append(call)
         self.app.router.add_route(method, path, named)
 
     def control(self, method: str, path: str, handler: ControlHandler) -> None:
