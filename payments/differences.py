@@ -1,0 +1,62 @@
+"""Differences: what settlement found and a person or a job must finish, security findings included. Rows are never deleted here."""
+
+import structlog
+
+from kernel import metrics
+from payments.gateways.base import Evidence
+from payments.models import Attempt, Difference
+
+log = structlog.get_logger(__name__)
+
+_FOUND = metrics.counter("payments_differences", "Differences found, by class", "class_name")
+FOREIGN_MERCHANT = "SECURITY_FOREIGN_MERCHANT"
+STUCK = "ATTEMPT_STUCK"
+CHANNEL_ONLY = "CHANNEL_ONLY"  # 长款: they have money, we have no row
+REFUND_CHANNEL_ONLY = "REFUND_CHANNEL_ONLY"
+
+
+async def record(
+    class_name: str,
+    key: str,
+    *,
+    detail: str,
+    channel: str = "",
+    attempt: Attempt | None = None,
+    bill_no: str | None = None,
+    payment_no: str | None = None,
+    theirs_fen: int | None = None,
+    state: str = "open",
+) -> None:
+    """Writes a difference once per class and key, and raises the alarm the first time."""
+    row = Difference(
+        class_name=class_name,
+        key=key[:120],
+        channel=attempt.channel if attempt else channel,
+        payment_no=attempt.payment_no if attempt else payment_no,
+        bill_no=bill_no,
+        ours_fen=attempt.amount_fen if attempt else None,
+        theirs_fen=theirs_fen,
+        detail=detail[:200],
+        state=state,
+    )
+    if await Difference.filter(class_name=class_name, key=row.key).exists():
+        return
+    await Difference.bulk_create([row], ignore_conflicts=True)
+    _FOUND.labels(class_name).inc()
+    log.warning("payments.difference", class_name=class_name, key=row.key, payment_no=row.payment_no, state=state)
+
+
+async def record_foreign(evidence: Evidence) -> None:
+    """A verified statement about another merchant or another app: nothing of ours moves, somebody must look."""
+    await record(
+        FOREIGN_MERCHANT, evidence.source_id, channel=evidence.channel, payment_no=evidence.payment_no,
+        theirs_fen=evidence.amount_fen, detail="渠道消息属于别的商户或应用",
+    )  # fmt: skip
+
+
+async def record_channel_only(evidence: Evidence) -> None:
+    """Our merchant received money under a number we never made."""
+    await record(
+        CHANNEL_ONLY, f"{evidence.channel}:{evidence.channel_txn_id}", channel=evidence.channel,
+        payment_no=evidence.payment_no, theirs_fen=evidence.amount_fen, detail="渠道有这笔钱，本系统没有这个支付单",
+    )  # fmt: skip

@@ -1,0 +1,146 @@
+"""WeChat Pay as a `PaymentGateway`: JSAPI orders, query, close, notices, keys. No state of ours and no database here."""
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from kernel import clock
+from kernel.http import Answer
+from payments.gateways.base import (
+    Ack,
+    Capabilities,
+    CloseOutcome,
+    CloseResult,
+    Evidence,
+    EvidenceKind,
+    Order,
+    OrderDraft,
+    Rejected,
+    VerifiedNotice,
+)
+from payments.gateways.wechat_pay import certificates, errors, notices, orders, signing
+from payments.gateways.wechat_pay.client import Merchant, Reply, WeChatPayClient
+from payments.gateways.wechat_pay.errors import Verdict
+
+log = structlog.get_logger(__name__)
+
+_ORDER = "/v3/pay/transactions/out-trade-no/"
+
+
+class WeChatPayGateway:
+    """One merchant account and one mini-program."""
+
+    channel = orders.CHANNEL
+    partner = "wechat-pay"
+    product = "jsapi"
+    capabilities = Capabilities(
+        minimum_fen=1,
+        maximum_fen=10**10,
+        needs_payer_id=True,
+        order_life_seconds=2 * 3600,
+        least_life_seconds=90,
+        client_action_life_seconds=110 * 60,  # a prepay_id lives 2 hours, whatever the order says
+    )
+
+    def __init__(self, *, client: WeChatPayClient, merchant: Merchant, notify_url: str) -> None:
+        self._client, self._merchant, self._notify_url = client, merchant, notify_url
+
+    def order_body(self, draft: OrderDraft) -> bytes:
+        """The exact bytes of the JSAPI order."""
+        return orders.jsapi_body(
+            draft, mchid=self._merchant.mchid, app_id=self._merchant.app_id, notify_url=self._notify_url
+        )
+
+    async def prepare(self, order: Order) -> Evidence:
+        """Creates the order or repeats it: the identical request gives a fresh prepay_id for the same order."""
+        reply = await self._client.call("POST", "/v3/pay/transactions/jsapi", order.body, name="jsapi")
+        self._alarm(reply, "jsapi", order.payment_no)
+        if not reply.sent:
+            return orders.not_sent(order.payment_no, _why(reply))
+        verdict = errors.of_order(reply)
+        if verdict is Verdict.REFUSED:
+            return orders.refused(order.payment_no, _why(reply))
+        prepay_id = reply.data.get("prepay_id")
+        if verdict is Verdict.DONE and isinstance(prepay_id, str) and prepay_id:
+            return orders.accepted(order.payment_no, self._client_action(prepay_id), reply.request_id)
+        return orders.no_reply(order.payment_no, EvidenceKind.REPLY, _why(reply))
+
+    async def query(self, order: Order) -> Evidence:
+        """Asks about the order by our number."""
+        target = f"{_ORDER}{order.payment_no}?mchid={self._merchant.mchid}"
+        reply = await self._client.call("GET", target, name="query")
+        verdict = errors.of_query(reply)
+        if verdict is Verdict.NOT_FOUND:
+            return orders.not_found(order.payment_no, _why(reply), proven=reply.proven)
+        if verdict is Verdict.DONE:
+            found = orders.order_evidence(
+                reply.data, kind=EvidenceKind.QUERY, source_id=None, raw_ref=f"query:{reply.request_id}"
+            )
+            if found is not None and found.payment_no == order.payment_no:
+                return found
+            return orders.no_reply(order.payment_no, EvidenceKind.QUERY, "incomplete or another order")
+        self._alarm(reply, "query", order.payment_no)
+        return orders.no_reply(order.payment_no, EvidenceKind.QUERY, _why(reply))
+
+    async def close(self, order: Order) -> CloseResult:
+        """Closes the order; 204 with a good signature is the only proof that it is closed."""
+        target = f"{_ORDER}{order.payment_no}/close"
+        reply = await self._client.call("POST", target, orders.close_body(self._merchant.mchid), name="close")
+        verdict = errors.of_close(reply)
+        if verdict is Verdict.DONE:
+            return CloseResult(CloseOutcome.CLOSED)
+        if verdict is Verdict.ALREADY_PAID:
+            return CloseResult(CloseOutcome.ALREADY_PAID)
+        self._alarm(reply, "close", order.payment_no)
+        return CloseResult(CloseOutcome.UNKNOWN, _why(reply))
+
+    async def verify_notification(self, headers: Mapping[str, str], raw: bytes) -> VerifiedNotice | Rejected:
+        """Checks and opens a notice."""
+        return await notices.verify(self._client.keys, self._merchant, headers, raw)
+
+    def open_stored(self, raw: bytes) -> VerifiedNotice | Rejected:
+        """Opens a notice from the inbox."""
+        return notices.open_notice(self._merchant, raw)
+
+    def ack(self, verdict: VerifiedNotice | Rejected) -> Ack:
+        """What WeChat expects back."""
+        return notices.ack(verdict)
+
+    def is_ours(self, evidence: Evidence) -> bool:
+        """Whether merchant and mini-program of the evidence are ours."""
+        return (evidence.merchant_id, evidence.app_id) == (self._merchant.mchid, self._merchant.app_id)
+
+    async def refresh_keys(self) -> None:
+        """Fetches the platform certificates. A failure keeps the old ones and is only logged."""
+        answer = await self._client.raw("GET", "/v3/certificates", b"", name="certificates")
+        if not isinstance(answer, Answer):
+            log.warning("wechat_pay.certificates", outcome="kept", reason=answer.reason)
+            return
+        found = await certificates.read(answer, self._merchant, self._client.keys)
+        if isinstance(found, str):
+            log.info("wechat_pay.certificates", outcome="kept", reason=found, status=answer.status)
+            return
+        await self._client.keys.keep(found)
+        log.info("wechat_pay.certificates", outcome="fetched", serials=[c.serial for c in found])
+
+    def _client_action(self, prepay_id: str) -> dict[str, str]:
+        timestamp, nonce, package = str(int(clock.now().timestamp())), secrets.token_hex(16), f"prepay_id={prepay_id}"
+        message = signing.client_message(self._merchant.app_id, timestamp, nonce, package)
+        return {
+            "timeStamp": timestamp,
+            "nonceStr": nonce,
+            "package": package,
+            "signType": "RSA",
+            "paySign": signing.sign(self._merchant.key, message),
+        }
+
+    def _alarm(self, reply: Reply, call: str, payment_no: str) -> None:
+        if reply.code in errors.CONFIGURATION or reply.status == 401:
+            fields: dict[str, Any] = {"status": reply.status, "code": reply.code, "request_id": reply.request_id}
+            log.error("wechat_pay.configuration", call=call, payment_no=payment_no, **fields)
+
+
+def _why(reply: Reply) -> str:
+    return " ".join(str(part) for part in (reply.status or "", reply.code, reply.proof, reply.reason) if part)[:120]

@@ -1,0 +1,80 @@
+"""The one runtime object of payments: settings and the channels in use. Set once by the wiring; nothing happens at import."""
+
+from collections.abc import Mapping
+
+from kernel.http import Partner
+from kernel.problems import Problem
+from payments import certificates
+from payments.gateways.base import PaymentGateway
+from payments.gateways.wechat_pay import signing
+from payments.gateways.wechat_pay.client import Merchant, WeChatPayClient
+from payments.gateways.wechat_pay.gateway import WeChatPayGateway
+from payments.gateways.wechat_pay.keys import KeyTable
+from payments.settings import PaymentSettings, WeChatPaySettings
+
+
+class ChannelUnavailable(Problem):
+    """The channel is not offered here."""
+
+    status, code, title = 422, "payment-channel-unavailable", "暂不支持这种支付方式"
+
+
+_settings: PaymentSettings | None = None
+_gateways: dict[str, PaymentGateway] = {}
+
+
+def configure(settings: PaymentSettings, wechat: WeChatPaySettings | None = None) -> None:
+    """Takes settings and channels into use; called once by the wiring of each process."""
+    gateways: dict[str, PaymentGateway] = {}
+    if wechat is not None:
+        gateway = wechat_gateway(wechat)
+        gateways[gateway.channel] = gateway
+    use(settings, gateways)
+
+
+def use(settings: PaymentSettings, gateways: Mapping[str, PaymentGateway]) -> None:
+    """Takes ready-made channels into use."""
+    global _settings, _gateways
+    _settings, _gateways = settings, dict(gateways)
+
+
+def wechat_gateway(settings: WeChatPaySettings) -> WeChatPayGateway:
+    """WeChat Pay from its settings."""
+    merchant = Merchant(
+        mchid=settings.mchid,
+        app_id=settings.app_id,
+        serial=signing.normal_serial(settings.merchant_serial),
+        key=settings.merchant_key(),
+        api_v3_key=settings.api_v3_key.encode(),
+        public_key_id=settings.public_key_id or None,
+    )
+    keys = KeyTable(
+        channel=WeChatPayGateway.channel,
+        public_key_id=settings.public_key_id or None,
+        public_key=settings.public_key(),
+        store=certificates.DatabaseStore(),
+        news=certificates.ask_for_refresh,
+    )
+    partner = Partner(WeChatPayGateway.partner, settings.base_url)
+    client = WeChatPayClient(partner=partner, merchant=merchant, keys=keys)
+    return WeChatPayGateway(client=client, merchant=merchant, notify_url=settings.notify_url)
+
+
+def settings() -> PaymentSettings:
+    """The settings in use."""
+    if _settings is None:
+        raise RuntimeError("payments.configure() was not called")
+    return _settings
+
+
+def gateway(channel: str) -> PaymentGateway:
+    """The channel by our name for it. Raises ChannelUnavailable."""
+    try:
+        return _gateways[channel]
+    except KeyError:
+        raise ChannelUnavailable from None
+
+
+def gateways() -> tuple[PaymentGateway, ...]:
+    """Every channel in use."""
+    return tuple(_gateways.values())

@@ -1,0 +1,123 @@
+"""Settings of payments: how we ask, and who we are at WeChat Pay. Keys are read and checked once, all complaints together."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+
+from kernel.config import setting
+from payments.gateways.wechat_pay import signing
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentSettings:
+    """How often channels are asked and how long things may take. The defaults fit a county."""
+
+    order_minutes: int = setting(
+        "PAYMENTS_ORDER_MINUTES", help="一次支付从发起到自动关闭的分钟数", default=30, minimum=2, maximum=120
+    )
+    fast_checks: bool = setting(
+        "PAYMENTS_FAST_CHECKS",
+        help="支付发起后的十分钟内每 30 秒主动查询一次；false 时只按渠道建议的间隔查询",
+        default=True,
+    )
+    ask_every_seconds: float = setting(
+        "PAYMENTS_ASK_EVERY_SECONDS", help="同一笔支付两次主动查询之间的最短秒数", default=3.0, minimum=0.2, maximum=60
+    )
+    sending_seconds: int = setting(
+        "PAYMENTS_SENDING_SECONDS",
+        help="发起支付的调用超过这么多秒没有结果，就视为进程已中断，改为查询；须大于渠道的总时限",
+        default=15,
+        minimum=6,
+        maximum=120,
+    )
+    refusals_per_minute: int = setting(
+        "PAYMENTS_REFUSALS_PER_MINUTE", help="每分钟最多记录多少条被拒绝的支付通知，其余只计数", default=20, minimum=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeChatPaySettings:
+    """The merchant account at WeChat Pay (APIv3)."""
+
+    base_url: str = setting(
+        "WECHATPAY_BASE_URL",
+        help="微信支付接口地址，正式环境为 https://api.mch.weixin.qq.com",
+        default="https://api.mch.weixin.qq.com",
+    )
+    mchid: str = setting("WECHATPAY_MCHID", help="微信支付商户号")
+    app_id: str = setting("WECHATPAY_APPID", help="与商户号绑定的小程序 AppID")
+    merchant_serial: str = setting("WECHATPAY_MERCHANT_SERIAL", help="商户 API 证书序列号，十六进制")
+    merchant_key_file: Path = setting("WECHATPAY_MERCHANT_KEY_FILE", help="商户 API 私钥文件 apiclient_key.pem")
+    api_v3_key: str = setting("WECHATPAY_APIV3_KEY", help="APIv3 密钥，32 个字符", secret=True)
+    public_key_id: str = setting(
+        "WECHATPAY_PUBLIC_KEY_ID", help="微信支付公钥 ID，PUB_KEY_ID_ 开头；只用平台证书的老商户留空", default=""
+    )
+    public_key_file: Path | None = setting(
+        "WECHATPAY_PUBLIC_KEY_FILE", help="微信支付公钥文件 pub_key.pem", default=None
+    )
+    notify_url: str = setting("WECHATPAY_NOTIFY_URL", help="微信支付通知本系统的完整地址，https，不带参数")
+
+    def __post_init__(self) -> None:
+        """Everything that is wrong, in one message."""
+        complaints = [text for text in self._complaints() if text]
+        if complaints:
+            raise ValueError("；".join(complaints))
+
+    def _complaints(self) -> list[str]:
+        notify = urlsplit(self.notify_url)
+        return [
+            "" if len(self.api_v3_key.encode()) == 32 else "WECHATPAY_APIV3_KEY 必须正好 32 个字符",
+            "" if notify.scheme in ("https", "http") and notify.hostname and not notify.query and not notify.fragment
+            else "WECHATPAY_NOTIFY_URL 必须是完整地址且不带参数",
+            "" if len(self.notify_url) <= 255 else "WECHATPAY_NOTIFY_URL 不能超过 255 个字符",
+            "" if bool(self.public_key_id) == bool(self.public_key_file)
+            else "WECHATPAY_PUBLIC_KEY_ID 与 WECHATPAY_PUBLIC_KEY_FILE 要么都填，要么都不填",
+            "" if not self.public_key_id or self.public_key_id.startswith(signing.PUBLIC_KEY_PREFIX)
+            else "WECHATPAY_PUBLIC_KEY_ID 应以 PUB_KEY_ID_ 开头",
+            _refusal(self.merchant_key),
+            _refusal(self.public_key),
+        ]  # fmt: skip
+
+    def merchant_key(self) -> RSAPrivateKey:
+        """Our private key. Raises ValueError when it cannot be used."""
+        return signing.load_private_key(_private_bytes(self.merchant_key_file, "WECHATPAY_MERCHANT_KEY_FILE"))
+
+    def public_key(self) -> RSAPublicKey | None:
+        """WeChat Pay's public key, if this merchant has one. Raises ValueError when it cannot be used."""
+        if self.public_key_file is None:
+            return None
+        try:
+            return signing.load_public_key(self.public_key_file.read_bytes())
+        except OSError as error:
+            raise ValueError(f"WECHATPAY_PUBLIC_KEY_FILE 读不到（{error.strerror}）") from None
+
+    def production_complaints(self) -> list[str]:
+        """What must not be in production, asked by the checks of DEPLOYMENT=production and by `doctor`."""
+        return [
+            text
+            for wrong, text in (
+                (not self.notify_url.startswith("https://"), "WECHATPAY_NOTIFY_URL 必须是 https"),
+                (not self.base_url.startswith("https://"), "WECHATPAY_BASE_URL 必须是 https，不能是沙箱地址"),
+            )
+            if wrong
+        ]
+
+
+def _private_bytes(path: Path, name: str) -> bytes:
+    try:
+        if path.stat().st_mode & 0o007:
+            raise ValueError(f"{name} 指向的文件对其他用户开放，请执行 chmod o= {path}")
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{name} 读不到（{error.strerror}）") from None
+
+
+def _refusal(load: object) -> str:
+    try:
+        if callable(load):
+            load()
+    except ValueError as error:
+        return str(error)
+    return ""

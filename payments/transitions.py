@@ -1,0 +1,107 @@
+"""The only place that changes the state of a bill or an attempt: table, row, numbered event, and the events others hear of."""
+
+from kernel import clock, outbox
+from payments import ledger, states
+from payments.models import Attempt, Bill, PaymentEvent
+from payments.states import ACTIVE, ATTEMPT, BILL, AttemptAction, AttemptState, BillAction, BillFacts, BillState
+
+BILL_PAID = "bill.paid"
+
+
+async def step_attempt(
+    attempt: Attempt, action: AttemptAction, *, by: str, note: str | None = None, evidence_id: int | None = None
+) -> None:
+    """Moves a locked attempt. Raises IllegalTransition for an action the table does not have."""
+    source = AttemptState(attempt.state)
+    target = AttemptState(ATTEMPT.step(source, action, by=by))
+    attempt.state = target
+    if target not in ACTIVE:
+        attempt.active_slot = None
+        attempt.next_check_at = None
+        attempt.close_wanted = None
+    attempt.event_seq += 1
+    await attempt.save()
+    await _record("attempt", attempt, action=action, source=source, by=by, note=note, evidence_id=evidence_id)
+
+
+async def step_bill(
+    bill: Bill, action: BillAction, *, by: str, note: str | None = None, evidence_id: int | None = None
+) -> None:
+    """Moves a locked bill and tells the world when it is paid. Raises IllegalTransition."""
+    source = BillState(bill.state)
+    target = BillState(BILL.step(source, action, by=by))
+    bill.state = target
+    bill.event_seq += 1
+    await bill.save()
+    await _record("bill", bill, action=action, source=source, by=by, note=note, evidence_id=evidence_id)
+    if target is BillState.PAID:
+        await outbox.publish(
+            BILL_PAID,
+            key=f"{BILL_PAID}:{bill.bill_no}:{bill.event_seq}",
+            payload={"bill_no": bill.bill_no, "subject": bill.subject, "kind": bill.kind},
+            lane=f"bill:{bill.bill_no}",
+        )
+
+
+async def derive(bill: Bill, *, by: str, evidence_id: int | None = None) -> None:
+    """Brings a locked bill to the state its ledger means."""
+    target = states.derive_bill_state(await facts(bill))
+    action = states.bill_action(BillState(bill.state), target)
+    if action is not None:
+        await step_bill(bill, action, by=by, evidence_id=evidence_id)
+
+
+async def facts(bill: Bill) -> BillFacts:
+    """What the bill's state is derived from."""
+    rest = await ledger.balance(ledger.bill_due(bill.bill_no)) if bill.published_at else bill.due_fen
+    return BillFacts(
+        published=bill.published_at is not None,
+        withdrawn=bill.withdrawn_at is not None,
+        expired=bill.expired_at is not None,
+        due_fen=bill.due_fen,
+        paid_fen=bill.due_fen - rest,
+    )
+
+
+async def want_close(attempt: Attempt, *, by: str, reason: str) -> None:
+    """Asks for a locked active attempt to be closed at the channel. Nothing is closed locally before the channel says so.
+
+    An attempt whose order may not exist yet is only marked: first it must be known, then it can be closed.
+    """
+    state = AttemptState(attempt.state)
+    now = clock.now()
+    if state is AttemptState.CREATED:
+        await step_attempt(attempt, AttemptAction.ABANDON, by=by, note=reason)
+    elif state is AttemptState.PENDING:
+        attempt.close_wanted = reason
+        attempt.ladder_from_at = attempt.next_check_at = now
+        await step_attempt(attempt, AttemptAction.WANT_CLOSE, by=by, note=reason)
+    elif state in (AttemptState.SENDING, AttemptState.UNKNOWN) and attempt.close_wanted is None:
+        attempt.close_wanted = reason
+        if state is AttemptState.UNKNOWN and not attempt.review_required:
+            attempt.ladder_from_at = attempt.next_check_at = now
+        await attempt.save()
+
+
+async def _record(
+    kind: str,
+    row: Attempt | Bill,
+    *,
+    action: str,
+    source: str,
+    by: str,
+    note: str | None,
+    evidence_id: int | None,
+) -> None:
+    """One numbered event per change; the unique number would expose two writers at once."""
+    await PaymentEvent.create(
+        object_kind=kind,
+        object_no=row.payment_no if isinstance(row, Attempt) else row.bill_no,
+        seq=row.event_seq,
+        action=str(action),
+        source=str(source),
+        target=str(row.state),
+        by=by,
+        note=note[:120] if note else None,
+        evidence_id=evidence_id,
+    )

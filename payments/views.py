@@ -1,0 +1,205 @@
+"""What people see of bills and payments: the public words and the views, computed from states, never stored."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from kernel import clock
+from payments.models import Attempt, Bill, BillLine, RefundDue
+from payments.states import ACTIVE, ATTEMPT, BILL, VOCABULARY, AttemptState, BillState, PublicStatus
+
+
+class BillLineView(msgspec.Struct, frozen=True, kw_only=True):
+    """One line; amounts in fen."""
+
+    fee_code: str
+    name: str
+    quantity: int
+    price_fen: int
+    amount_fen: int
+
+
+class RefundDueView(msgspec.Struct, frozen=True, kw_only=True):
+    """Money that is owed back to the payer."""
+
+    payment_no: str
+    amount_fen: int
+    cause: str
+    cause_label: str
+    since_at: datetime
+
+
+class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
+    """One try to pay. `client_action` is there only while the phone may still open the cashier with it."""
+
+    payment_no: str
+    bill_no: str
+    channel: str
+    status: str
+    label: str
+    finished: bool
+    next_step: str
+    amount_fen: int
+    currency: str
+    expires_at: datetime
+    paid_at: datetime | None = None
+    client_action: dict[str, str] | None = None
+
+
+class BillView(msgspec.Struct, frozen=True, kw_only=True):
+    """One bill as its owner sees it; amounts in fen."""
+
+    bill_no: str
+    subject: str
+    kind: str
+    unit_code: str
+    title: str
+    status: str
+    label: str
+    finished: bool
+    payable: bool
+    next_step: str
+    gross_fen: int
+    waived_fen: int
+    due_fen: int
+    paid_fen: int
+    currency: str
+    expires_at: datetime
+    issued_at: datetime
+    lines: list[BillLineView]
+    payments: list[PaymentView]
+    refunds_due: list[RefundDueView]
+
+
+_CAUSES = {"surplus": "重复缴费", "late": "缴费单失效后到账", "withdrawal": "事项已撤回或未办成"}
+_REVIEW = "这笔支付正在人工核对，请勿重复支付"
+_TRY_AGAIN = "这次没有支付成功，可以重新发起支付"
+
+
+def takes_payment(bill: Bill) -> bool:
+    """Whether a new payment may be started now."""
+    return (
+        bill.void_reason is None
+        and bill.state in (BillState.OPEN, BillState.PART_PAID)
+        and clock.now() < bill.expires_at
+    )
+
+
+def bill_status(bill: Bill, attempts: Sequence[Attempt], owed: Sequence[RefundDue]) -> PublicStatus:
+    """The public word of a bill. While anything is open at a channel an unpaid bill is "ongoing", never "paid" or "failed"."""
+    causes = {row.cause for row in owed if row.state == "due"}
+    if bill.state == BillState.PAID:
+        if "withdrawal" in causes:
+            return VOCABULARY["refunding"]
+        return VOCABULARY["duplicated"] if causes else VOCABULARY["paid"]
+    if any(a.state in ACTIVE for a in attempts):
+        return VOCABULARY["ongoing"]
+    if causes:
+        return VOCABULARY["refunding"]
+    if bill.void_reason is not None and bill.state in (BillState.OPEN, BillState.EXPIRED):
+        return VOCABULARY["cancelled"]
+    if bill.state == BillState.OPEN and clock.now() >= bill.expires_at:
+        return VOCABULARY["expired"]
+    return VOCABULARY[BILL.label(bill.state).status]
+
+
+def payment_view(attempt: Attempt, bill: Bill, owed: Sequence[RefundDue], *, action_life_seconds: int) -> PaymentView:
+    """One attempt as its payer sees it."""
+    label = ATTEMPT.label(attempt.state)
+    word = VOCABULARY[label.status]
+    text, finished, step = label.label, label.finished, word.next_step
+    causes = {row.cause for row in owed if row.attempt_id == attempt.id and row.state == "due"}
+    if attempt.state == AttemptState.PAID and causes:
+        word = VOCABULARY["duplicated" if "surplus" in causes else "refunding"]
+        text, finished, step = word.label, word.finished, word.next_step
+    elif attempt.state in (AttemptState.REJECTED, AttemptState.CLOSED) and takes_payment(bill):
+        step = _TRY_AGAIN
+    elif attempt.state == AttemptState.PENDING:
+        step = "请在截止时间前完成支付，支付后请等待系统确认"
+    if attempt.review_required and attempt.state in ACTIVE:
+        step = _REVIEW
+    return PaymentView(
+        payment_no=attempt.payment_no,
+        bill_no=bill.bill_no,
+        channel=attempt.channel,
+        status=word.status,
+        label=text,
+        finished=finished,
+        next_step=step,
+        amount_fen=attempt.amount_fen,
+        currency=attempt.currency,
+        expires_at=attempt.expires_at,
+        paid_at=attempt.paid_at,
+        client_action=_usable_action(attempt, action_life_seconds),
+    )
+
+
+def bill_view(
+    bill: Bill,
+    lines: Sequence[BillLine],
+    attempts: Sequence[Attempt],
+    owed: Sequence[RefundDue],
+    *,
+    paid_fen: int,
+    action_life_seconds: int,
+) -> BillView:
+    """One bill with everything that belongs to it."""
+    word = bill_status(bill, attempts, owed)
+    numbers = {a.id: a.payment_no for a in attempts}
+    return BillView(
+        bill_no=bill.bill_no,
+        subject=bill.subject,
+        kind=bill.kind,
+        unit_code=bill.unit_code,
+        title=bill.title,
+        status=word.status,
+        label=word.label,
+        finished=word.finished,
+        payable=takes_payment(bill),
+        next_step=word.next_step,
+        gross_fen=bill.gross_fen,
+        waived_fen=bill.waived_fen,
+        due_fen=bill.due_fen,
+        paid_fen=paid_fen,
+        currency=bill.currency,
+        expires_at=bill.expires_at,
+        issued_at=bill.created_at,
+        lines=[_line_view(line) for line in lines],
+        payments=[payment_view(a, bill, owed, action_life_seconds=action_life_seconds) for a in attempts],
+        refunds_due=[
+            RefundDueView(
+                payment_no=numbers.get(row.attempt_id, ""),
+                amount_fen=row.amount_fen,
+                cause=row.cause,
+                cause_label=_CAUSES[row.cause],
+                since_at=row.created_at,
+            )
+            for row in owed
+            if row.state == "due"
+        ],
+    )
+
+
+def _line_view(line: BillLine) -> BillLineView:
+    return BillLineView(
+        fee_code=line.fee_code,
+        name=line.name,
+        quantity=line.quantity,
+        price_fen=line.price_fen,
+        amount_fen=line.amount_fen,
+    )
+
+
+def _usable_action(attempt: Attempt, life_seconds: int) -> dict[str, str] | None:
+    if not action_usable(attempt, life_seconds) or attempt.client_action is None:
+        return None
+    return msgspec.json.decode(attempt.client_action, type=dict[str, str])
+
+
+def action_usable(attempt: Attempt, life_seconds: int) -> bool:
+    """Whether the phone may still open the cashier with the stored action."""
+    if attempt.state != AttemptState.PENDING or attempt.client_action_at is None or attempt.review_required:
+        return False
+    now = clock.now()
+    return now < attempt.expires_at and (now - attempt.client_action_at).total_seconds() < life_seconds
