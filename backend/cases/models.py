@@ -5,6 +5,8 @@ Private to this slice.
 Personal data are sealed per field; what a list shows is a mask computed at write time, so that no list needs a key.
 """
 
+from datetime import datetime
+
 from tortoise import fields
 
 from kernel.db import Row, UtcDatetimeField
@@ -36,7 +38,7 @@ class Case(Row):
     promise_on = fields.DateField(null=True)
     changed_at = UtcDatetimeField()
     # What the applicant has typed so far; empty once the case is submitted.
-    draft_sealed = fields.TextField(null=True)
+    draft_sealed: str | None = fields.TextField(null=True)
     form_sealed = fields.TextField(null=True)
     applicant_sealed = fields.TextField(null=True)
     applicant_name_mask = fields.CharField(max_length=120, null=True)
@@ -52,7 +54,7 @@ class Case(Row):
     deferred_until_on = fields.DateField(null=True)
     query_password_hash = fields.CharField(max_length=64, null=True)
     query_failures = fields.IntField(default=0)
-    query_locked_until = UtcDatetimeField(null=True)
+    query_locked_until: datetime | None = UtcDatetimeField(null=True)
     correction_count = fields.IntField(default=0)
     outcome = fields.CharField(max_length=12, null=True)
     outcome_code = fields.CharField(max_length=8, null=True)
@@ -72,7 +74,9 @@ class Case(Row):
 class Event(Row):
     """One thing that happened to a case. The sequence has no gaps and no doubles: the unique index is the proof."""
 
-    case: fields.ForeignKeyRelation[Case] = fields.ForeignKeyField("cases.Case", related_name="events")
+    case: fields.ForeignKeyRelation[Case] = fields.ForeignKeyField(
+        "cases.Case", related_name="events", on_delete=fields.RESTRICT
+    )
     seq = fields.IntField()
     kind = fields.CharField(max_length=32)
     from_state = fields.CharField(max_length=16, null=True)
@@ -102,7 +106,9 @@ class Correction(Row):
     Only its state and the answer are written later.
     """
 
-    case: fields.ForeignKeyRelation[Case] = fields.ForeignKeyField("cases.Case", related_name="corrections")
+    case: fields.ForeignKeyRelation[Case] = fields.ForeignKeyField(
+        "cases.Case", related_name="corrections", on_delete=fields.RESTRICT
+    )
     number = fields.IntField()
     source_ref = fields.CharField(max_length=80, null=True)
     state = fields.CharField(max_length=10)
@@ -127,7 +133,9 @@ class Correction(Row):
 class Suspension(Row):
     """One pause by the office (特别程序 or 挂起), open until its end is told. The end may arrive before the start."""
 
-    case: fields.ForeignKeyRelation[Case] = fields.ForeignKeyField("cases.Case", related_name="suspensions")
+    case: fields.ForeignKeyRelation[Case] = fields.ForeignKeyField(
+        "cases.Case", related_name="suspensions", on_delete=fields.RESTRICT
+    )
     ref = fields.CharField(max_length=80)
     kind = fields.CharField(max_length=12, default="")
     name = fields.CharField(max_length=200, default="")
@@ -144,9 +152,11 @@ class Suspension(Row):
 
 
 class Certificate(Row):
-    """A licence or certificate named in the decision; its number is sealed, lists show the last four characters."""
+    """A licence or certificate named in the decision. Its number is sealed, lists show the last four characters."""
 
-    case: fields.ForeignKeyRelation[Case] = fields.ForeignKeyField("cases.Case", related_name="certificates")
+    case: fields.ForeignKeyRelation[Case] = fields.ForeignKeyField(
+        "cases.Case", related_name="certificates", on_delete=fields.RESTRICT
+    )
     position = fields.IntField()
     name = fields.CharField(max_length=256)
     number_sealed = fields.TextField()
@@ -163,9 +173,11 @@ class Certificate(Row):
 
 
 class ResultFile(Row):
-    """A result document sent by the office, already stored; the seal information is kept as it came."""
+    """A result document sent by the office, already stored. The seal information is kept as it came."""
 
-    case: fields.ForeignKeyRelation[Case] = fields.ForeignKeyField("cases.Case", related_name="result_files")
+    case: fields.ForeignKeyRelation[Case] = fields.ForeignKeyField(
+        "cases.Case", related_name="result_files", on_delete=fields.RESTRICT
+    )
     ref = fields.CharField(max_length=26, unique=True)
     source_ref = fields.CharField(max_length=80)
     name = fields.CharField(max_length=200)
@@ -184,7 +196,7 @@ class ResultFile(Row):
 
 
 class Material(Row):
-    """One file a person handed in. What is kept is the re-encoded picture; `sha256` is of the bytes that were sent."""
+    """One file a person handed in. What is kept is the re-encoded picture. `sha256` is of the bytes that were sent."""
 
     ref = fields.CharField(max_length=26, unique=True)
     account_ref = fields.CharField(max_length=26)
@@ -212,10 +224,10 @@ class Attachment(Row):
     """A material used for one requirement of a case, from one data version on, until a later answer replaced it."""
 
     case: fields.ForeignKeyRelation[Case] = fields.ForeignKeyField(
-        "cases.Case", related_name="attachments", db_index=True
+        "cases.Case", related_name="attachments", db_index=True, on_delete=fields.RESTRICT
     )
     material: fields.ForeignKeyRelation[Material] = fields.ForeignKeyField(
-        "cases.Material", related_name="attachments", db_index=True
+        "cases.Material", related_name="attachments", db_index=True, on_delete=fields.RESTRICT
     )
     code = fields.CharField(max_length=64)
     position = fields.IntField()
@@ -233,7 +245,7 @@ class Attachment(Row):
 class Upload(Row):
     """A file that arrives in parts over a bad line.
 
-    `confirmed` is what we have for certain; the phone goes on from there.
+    `confirmed` is what we have for certain. the phone goes on from there.
     """
 
     ref = fields.CharField(max_length=26, unique=True)

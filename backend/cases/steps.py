@@ -3,7 +3,6 @@
 Deciding *what* happens is the callers' business.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -34,7 +33,7 @@ class Fact:
     by: By
     at: datetime
     source_ref: str | None = None
-    facts: Mapping[str, str] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
     text: str = ""
 
 
