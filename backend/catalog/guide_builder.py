@@ -78,7 +78,7 @@ def build(  # noqa: PLR0917 — each argument is one of the files the guide is m
         pay_before_forward=item.pay_before_forward,
         results=tuple(ResultView(name=r.name, kind=r.kind, note=r.note) for r in item.results),
         delivery_modes=tuple(item.delivery),
-        delivery_label="、".join(_DELIVERY_LABELS[mode] for mode in item.delivery),
+        delivery_label="、".join(_DELIVERY_LABELS[mode] for mode in item.delivery) or "结果发到手机，不用领取",
         places=tuple(_place(place) for place in places),
         consult_phone=item.consult_phone or department.consult_phone,
         complaint_phone=item.complaint_phone or department.complaint_phone,
