@@ -1,7 +1,6 @@
 """Timers: attempts that are due to be asked about, bills past their deadline, keys to fetch, the nightly check of the books."""
 
 import asyncio
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -10,7 +9,8 @@ from kernel import clock, db, metrics
 from kernel.outbox import Delivery
 from payments import asking, bills, differences, invariants, runtime, settlement
 from payments.models import Attempt, Bill
-from payments.states import ACTIVE, AttemptState, BillState
+from payments.settlement import Effect
+from payments.states import ACTIVE, BillState
 
 log = structlog.get_logger(__name__)
 
@@ -28,8 +28,8 @@ async def check_attempts() -> None:
         claimed, after = await _claim(after)
         if not claimed:
             return
-        await asyncio.gather(*(_visit(payment_no) for payment_no in claimed))
-        if await _nobody_answered(claimed):
+        effects = await asyncio.gather(*(_visit(payment_no) for payment_no in claimed))
+        if len(effects) == _CHUNK and set(effects) == {Effect.SILENT}:
             log.warning("payments.channel_silent", waiting=len(claimed))
             return
 
@@ -107,18 +107,9 @@ async def _move(attempt: Attempt) -> None:
     await attempt.save(update_fields=["checks", "next_check_at", "review_required"])
 
 
-async def _visit(payment_no: str) -> None:
+async def _visit(payment_no: str) -> Effect:
     try:
-        await asking.work_on(payment_no)
+        return await asking.work_on(payment_no)
     except Exception:  # one broken attempt must not keep the others from being asked about
         log.exception("payments.visit_failed", payment_no=payment_no)
-
-
-async def _nobody_answered(claimed: Sequence[str]) -> bool:
-    """Whether every one of a full chunk is still without an answer."""
-    if len(claimed) < _CHUNK:
-        return False
-    silent = await Attempt.filter(
-        payment_no__in=list(claimed), state__in=[AttemptState.CREATED, AttemptState.UNKNOWN], last_error__isnull=False
-    ).count()
-    return silent == len(claimed)
+        return Effect.NOTHING

@@ -26,6 +26,7 @@ class Effect(StrEnum):
     NOTHING = "nothing"
     ALREADY = "already"
     MOVED = "moved"
+    SILENT = "silent"  # the channel gave no usable answer
     RESEND = "resend"  # the channel does not know the number: the same bytes may be sent again
     SETTLED = "settled"
     SURPLUS = "surplus"
@@ -118,10 +119,10 @@ async def _no_reply(scene: _Scene) -> Effect:
     if attempt.state == _A.SENDING:
         schedule(attempt)
         await transitions.step_attempt(attempt, _AA.NO_REPLY, by=scene.by, note=scene.evidence.reason)
-        return Effect.MOVED
+        return Effect.SILENT
     await attempt.save()
     await _ask_later(attempt)
-    return Effect.NOTHING
+    return Effect.SILENT
 
 
 async def _not_found(scene: _Scene) -> Effect:
@@ -153,7 +154,7 @@ async def _not_sent(scene: _Scene) -> Effect:
     attempt.ladder_from_at = clock.now()
     schedule(attempt)
     await transitions.step_attempt(attempt, _AA.NOT_SENT, by=scene.by, note=scene.evidence.reason)
-    return Effect.MOVED
+    return Effect.SILENT
 
 
 async def _notpay(scene: _Scene) -> Effect:

@@ -50,7 +50,9 @@ class Books:
     def __init__(self, channel: FakeChannel, standing) -> None:
         self.channel, self.clock = channel, standing
 
-    async def issue(self, *, key: str = "fee:1", days: float = 7, subject: str = SUBJECT, owner: str = OWNER, **more) -> str:
+    async def issue(
+        self, *, key: str = "fee:1", days: float = 7, subject: str = SUBJECT, owner: str = OWNER, **more
+    ) -> str:
         async with db.transaction():
             return await payments.issue_bill(
                 subject=subject,
@@ -63,7 +65,9 @@ class Books:
                 **more,
             )
 
-    async def start(self, bill_no: str, *, key: str | None = None, owner: str = OWNER, channel: str = "wechat", hash: str = "h"):
+    async def start(
+        self, bill_no: str, *, key: str | None = None, owner: str = OWNER, channel: str = "wechat", hash: str = "h"
+    ):
         idem = Idempotency(scope=f"{owner}:pay", key=key, request_hash=hash) if key else None
         return await payments.start_payment(
             owner_ref=owner, bill_no=bill_no, channel=channel, payer_openid=OPENID, idem=idem
