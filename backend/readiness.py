@@ -1,10 +1,12 @@
 """Whether this process can serve: database reachable, schema current, storage writable. Used by /readyz and `doctor`."""
 
+import payments
 from backend.wiring import APPS
-from kernel import clock, config, db, migrate, storage
+from kernel import clock, config, db, migrate, outbox, storage
 from kernel.settings import DatabaseSettings
 
 _SCHEMA_SECONDS = 30.0
+_LATE_MS = 15 * 60_000
 _schema: tuple[float, str] | None = None
 
 
@@ -45,3 +47,16 @@ async def _storage() -> str:
     except storage.StorageUnavailable:
         return "无法访问"
     return "ok"
+
+
+async def examination() -> dict[str, str]:
+    """What `doctor` looks at: this process's needs, work that waits too long, and money questions that wait for a person."""
+    found = await parts()
+    now = clock.now_ms()
+    oldest = max((now - row["oldest_ms"] for row in await outbox.backlog()), default=0)
+    found["待发送的消息"] = "ok" if oldest < _LATE_MS else f"最早的已等待 {oldest // 60_000} 分钟，请用 outbox 命令查看"
+    dead = await outbox.dead(limit=100)
+    found["死信"] = "ok" if not dead else f"{len(dead)} 条，请用 outbox 命令查看原因"
+    differences = await payments.open_differences()
+    found["资金差异"] = "ok" if not differences else f"{len(differences)} 条待处理，请用 parked 命令查看"
+    return found

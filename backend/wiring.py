@@ -1,4 +1,39 @@
-"""Puts the product together for a process: which tables exist, who subscribes to what, and which partner answers where."""
+"""Puts the product together for a process: tables, settings, partners, who subscribes to what. Nothing happens at import time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import payments
+from backend import bridges
+from backend.cases import handlers as case_handlers
+from backend.cases import runtime as cases
+from backend.cases.settings import CasesSettings
+from backend.delivery import handlers as delivery_handlers
+from backend.delivery import runtime as delivery
+from backend.delivery.carriers.ems import Ems
+from backend.delivery.planner import Planner
+from backend.delivery.settings import EmsSettings
+from backend.delivery.settings import Settings as DeliverySettings
+from backend.identity import handlers as identity_handlers
+from backend.identity import ports as identity
+from backend.identity.register import RegisterClient
+from backend.identity.settings import IdentitySettings, RegisterSettings
+from backend.identity.wechat import WechatAdapter
+from backend.onewindow import handlers as onewindow_handlers
+from backend.onewindow import ports as onewindow
+from backend.onewindow.settings import OneWindowSettings
+from kernel import config, crypto, db, housekeeping, http, migrate, storage
+from kernel.cache import RedisSettings
+from kernel.http import Partner
+from kernel.jobs import Job
+from kernel.limits import Limiter
+from kernel.outbox import Topic
+from kernel.settings import DatabaseSettings, DeploymentSettings
+from kernel.storage import StorageSettings
+from kernel.wechat import WeChat, WeChatSettings
+from kernel.wechat_push import PushDoor
+from payments import handlers as payment_handlers
 
 # Label of each slice → the modules that hold its tables. Migrations live beside them.
 APPS: dict[str, list[str]] = {
@@ -11,3 +46,121 @@ APPS: dict[str, list[str]] = {
     "onewindow": ["backend.onewindow.models"],
     "delivery": ["backend.delivery.models"],
 }
+
+SETTINGS: tuple[type[Any], ...] = (
+    DatabaseSettings, DeploymentSettings, crypto.CryptoSettings, RedisSettings, StorageSettings, WeChatSettings,
+    IdentitySettings, RegisterSettings, CasesSettings, payments.PaymentSettings, payments.WeChatPaySettings,
+    OneWindowSettings, DeliverySettings, EmsSettings,
+)  # fmt: skip
+
+_HANDLERS = (housekeeping, payment_handlers, identity_handlers, case_handlers, onewindow_handlers, delivery_handlers)
+_SANDBOX_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+
+
+@dataclass(frozen=True)
+class Running:
+    """What the edges of a started process need."""
+
+    limiter: Limiter
+    push_door: PushDoor
+
+
+_running: Running | None = None
+
+
+def running() -> Running:
+    """The started process's parts."""
+    if _running is None:
+        raise RuntimeError("wiring.start() has not run")
+    return _running
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> dict[type[Any], Any]:
+    """Every setting of the product by its class. Raises ConfigError with all complaints, production rules included."""
+    values = dict(zip(SETTINGS, config.load(*SETTINGS, environ=environ), strict=True))
+    if values[DeploymentSettings].deployment == "production":
+        complaints = _production_complaints(values)
+        if complaints:
+            raise config.ConfigError(complaints)
+    return values
+
+
+def _production_complaints(values: dict[type[Any], Any]) -> list[str]:
+    complaints: list[str] = list(values[payments.WeChatPaySettings].production_complaints())
+    for kind in (WeChatSettings, RegisterSettings, OneWindowSettings, EmsSettings):
+        if any(host in values[kind].base_url for host in _SANDBOX_HOSTS):
+            rule = next(rule for field, rule in config.rules(kind) if field.name == "base_url")
+            complaints.append(f"{rule.env}：正式环境不能使用沙箱地址")
+    if values[DatabaseSettings].url.startswith("sqlite:"):
+        complaints.append("DATABASE_URL：正式环境请使用 PostgreSQL")
+    return complaints
+
+
+async def start(values: dict[type[Any], Any] | None = None) -> Running:
+    """Opens the database and hands every slice its partners. Raises DatabaseUnavailable or SchemaOutdated."""
+    global _running
+    values = values or load_settings()
+    deployment: DeploymentSettings = values[DeploymentSettings]
+    crypto.configure(values[crypto.CryptoSettings])
+    storage.configure(values[StorageSettings], data_folder=deployment.data_folder)
+    await db.connect(values[DatabaseSettings], APPS)
+    if missing := await migrate.pending(APPS, values[DatabaseSettings]):
+        raise SchemaOutdated(f"数据库结构缺少 {len(missing)} 个迁移，请先运行 python -m backend migrate")
+    _configure_slices(values, deployment)
+    _running = Running(Limiter(values[RedisSettings]), PushDoor(values[WeChatSettings]))
+    return _running
+
+
+class SchemaOutdated(Exception):
+    """The database belongs to an older version of the product."""
+
+
+def _configure_slices(values: dict[type[Any], Any], deployment: DeploymentSettings) -> None:
+    wechat = WeChat(values[WeChatSettings])
+    register = values[RegisterSettings]
+    identity.configure(
+        settings=values[IdentitySettings],
+        wechat=WechatAdapter(wechat),
+        register=RegisterClient(register, Partner("register", register.base_url)),
+    )
+    payments.configure(values[payments.PaymentSettings], values[payments.WeChatPaySettings])
+    cases.configure(
+        values[CasesSettings],
+        planner=Planner(),
+        work_folder=deployment.data_folder / "uploads",
+        production=deployment.deployment == "production",
+    )
+    window = values[OneWindowSettings]
+    onewindow.configure(settings=window, partner=Partner("onewindow", window.base_url), parcels=bridges.ParcelReports())
+    ems = values[EmsSettings]
+    delivery.configure(settings=values[DeliverySettings], carriers={"ems": Ems(ems, Partner("ems", ems.base_url))})
+
+
+async def stop() -> None:
+    """Closes everything in the reverse order."""
+    global _running
+    if _running is not None:
+        await _running.limiter.close()
+        _running = None
+    await cases.close()
+    await http.close()
+    await db.close()
+
+
+def topics() -> tuple[Topic, ...]:
+    """Every outbox topic with its handler."""
+    return tuple(topic for module in _HANDLERS for topic in module.TOPICS)
+
+
+def subscriptions() -> dict[str, tuple[str, ...]]:
+    """Event → the topics that hear it, over all slices."""
+    merged: dict[str, tuple[str, ...]] = {}
+    for module in _HANDLERS:
+        for event, names in module.SUBSCRIPTIONS.items():
+            merged[event] = merged.get(event, ()) + names
+    return merged
+
+
+def recurring() -> tuple[Job, ...]:
+    """Every timer of the product."""
+    return tuple(job for module in _HANDLERS for job in module.JOBS)

@@ -47,7 +47,7 @@ def create_app(
     app: Sanic[Any, Any] = Sanic(name, dumps=encode, configure_logging=False)
     app.config.update(
         AUTO_EXTEND=False, ACCESS_LOG=False, MOTD=False, FALLBACK_ERROR_FORMAT="json", KEEP_ALIVE_TIMEOUT=75,
-        REQUEST_MAX_SIZE=256 * 1024, REQUEST_TIMEOUT=10, RESPONSE_TIMEOUT=int(settings.deadline_seconds) + 8,
+        REQUEST_MAX_SIZE=1024 * 1024, REQUEST_TIMEOUT=10, RESPONSE_TIMEOUT=int(settings.deadline_seconds) + 8,
         GRACEFUL_SHUTDOWN_TIMEOUT=20.0, REAL_IP_HEADER="x-real-ip" if settings.proxies else None,
         PROXIES_COUNT=settings.proxies or None,
     )  # fmt: skip

@@ -101,6 +101,8 @@ class Cycle:
             raise problems.Overloaded(retry_after_seconds=2)
 
     async def _call(self, row: Endpoint, request: Request, path: dict[str, str]) -> Call:
+        if not row.streamed and len(request.body) > row.max_body:
+            raise problems.TooLarge
         ip = request.remote_addr or request.ip
         actor = await _who(request) if row.roles else None
         if row.roles and actor is None:

@@ -30,6 +30,8 @@ def decode(raw: bytes, wanted: type[T]) -> T:
         raise NotJson from None
     if _depth(value) > MAX_DEPTH:
         raise NotJson("请求内容嵌套过深")
+    if nul := list(_nul_strings(value, "")):
+        raise Invalid(errors=nul)
     return convert(value, wanted)
 
 
@@ -61,6 +63,20 @@ def _depth(value: Any, level: int = 0) -> int:
     if isinstance(value, list):
         return max((_depth(v, level + 1) for v in value), default=level)
     return level
+
+
+def _nul_strings(value: Any, pointer: str) -> Iterator[FieldError]:
+    """PostgreSQL cannot store U+0000; it must not reach a free-form field either."""
+    if isinstance(value, str) and "\x00" in value:
+        yield FieldError(pointer or "/", "含有不允许的字符")
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            if "\x00" in str(name):
+                yield FieldError(f"{pointer}/?", "含有不允许的字符")
+            yield from _nul_strings(inner, _pointer(pointer, str(name)))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _nul_strings(inner, f"{pointer}/{index}")
 
 
 def _faults(value: Any, wanted: Any, pointer: str, strict: bool) -> Iterator[FieldError]:
@@ -102,8 +118,9 @@ def _struct_faults(value: Any, wanted: type[msgspec.Struct], pointer: str, stric
         yield FieldError(pointer or "/", "应为一组字段")
         return
     known = {field.encode_name: field for field in msgspec.structs.fields(wanted)}
+    closed = wanted.__struct_config__.forbid_unknown_fields
     for name in value:
-        if name not in known:
+        if closed and name not in known:
             yield FieldError(_pointer(pointer, str(name)), "没有这个字段，请去掉")
     for name, field in known.items():
         if name in value:

@@ -12,8 +12,7 @@ def prepare(folder: Path) -> dict[str, str]:
     makers = {
         "FIELD_KEYS": lambda: "dev1:" + _key(),
         "BLIND_INDEX_KEY": _key,
-        "SIGN_CODE_KEY": _key,
-        "CASE_PASSWORD_KEY": _key,
+        "DELIVERY_KEY": _key,
     }
     settings = {}
     for name, make in makers.items():

@@ -1,0 +1,138 @@
+"""One view of case × bill × parcel: what a phone shows of a case, and what the person should do now. Computed, never stored."""
+
+import asyncio
+from datetime import datetime
+
+import msgspec
+
+import payments
+from backend.cases import details
+from backend.cases.details import CaseDetail
+from backend.cases.states import CASE, CaseState
+from backend.delivery import queries as delivery
+from backend.delivery.queries import ParcelSummary
+from backend.identity.actor import Actor
+from backend.onewindow import queries as onewindow
+from kernel import clock
+from payments import BillView
+
+_PAY = frozenset({"unpaid", "expired"})
+
+
+class NextAction(msgspec.Struct, frozen=True, kw_only=True):
+    """What to do now. `action` is stable for clients, `text` is for people; `target` names the object it is about."""
+
+    action: str
+    text: str
+    target: str | None = None
+    until_at: datetime | None = None
+
+
+class CaseOverview(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a phone needs to show one case."""
+
+    case: CaseDetail
+    bills: tuple[BillView, ...]
+    parcels: tuple[ParcelSummary, ...]
+    forwarding: str | None
+    next_action: NextAction
+
+
+class TimelineLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the story. `track` is case, bill or parcel."""
+
+    at: datetime
+    track: str
+    text: str
+    detail: str | None = None
+
+
+class Timeline(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole story, oldest first."""
+
+    case_no: str
+    items: tuple[TimelineLine, ...]
+
+
+async def case(*, actor: Actor, case_no: str) -> CaseOverview:
+    """The actor's own case with its bills and parcels. Raises NotFound, also for another person's case."""
+    detail = await details.detail(actor=actor, case_no=case_no)
+    bills, parcels, forwarding = await asyncio.gather(
+        payments.bills_of(subject_of(case_no)), delivery.parcels_of(case_no), onewindow.forwarding_label(case_no)
+    )
+    return CaseOverview(
+        case=detail,
+        bills=tuple(bills),
+        parcels=parcels,
+        forwarding=forwarding,
+        next_action=next_action(detail, tuple(bills), parcels, forwarding),
+    )
+
+
+async def timeline(*, actor: Actor, case_no: str) -> Timeline:
+    """Case events, payments and parcel movements in one line. Raises NotFound, also for another person's case."""
+    entries = await details.timeline(actor=actor, case_no=case_no)
+    bills, moves = await asyncio.gather(payments.bills_of(subject_of(case_no)), delivery.timeline(case_no))
+    lines = [TimelineLine(at=e.at, track="case", text=e.text, detail=e.detail) for e in entries]
+    lines += [line for bill in bills for line in _bill_lines(bill)]
+    lines += [
+        TimelineLine(at=m.at, track="parcel", text=m.text, detail=m.place or None) for m in moves if m.moved or m.place
+    ]
+    return Timeline(case_no=case_no, items=tuple(sorted(lines, key=lambda line: line.at)))
+
+
+def subject_of(case_no: str) -> str:
+    """How payments names what a bill of this case is for."""
+    return f"case:{case_no}"
+
+
+def next_action(
+    detail: CaseDetail, bills: tuple[BillView, ...], parcels: tuple[ParcelSummary, ...], forwarding: str | None
+) -> NextAction:
+    """The one thing the person should do now; "wait" when it is somebody else's turn."""
+    if detail.status == _status(CaseState.DRAFT):
+        return NextAction(action="submit", text="请补全内容后提交申请")
+    waiting = next((c for c in detail.corrections if c.state == "open"), None)
+    if waiting is not None and not detail.finished:
+        return NextAction(
+            action="correct", text=f"请补正 {len(waiting.items)} 项内容", target=str(waiting.number), until_at=waiting.deadline_at
+        )
+    payable = next((b for b in bills if b.payable and b.status in _PAY), None)
+    if payable is not None:
+        return NextAction(
+            action="pay", text=f"请缴费 {payable.due_fen / 100:.2f} 元（{payable.title}）", target=payable.bill_no,
+            until_at=clock.local(payable.expires_at),
+        )  # fmt: skip
+    ongoing = next((b for b in bills if b.status == "ongoing"), None)
+    if ongoing is not None:
+        return NextAction(action="wait_payment", text=ongoing.next_step, target=ongoing.bill_no)
+    return _after_payment(detail, parcels, forwarding)
+
+
+def _after_payment(detail: CaseDetail, parcels: tuple[ParcelSummary, ...], forwarding: str | None) -> NextAction:
+    parcel = next((p for p in parcels if not p.finished), None)
+    if parcel is not None and detail.finished:
+        if parcel.code_open:
+            return NextAction(action="show_sign_code", text="快递正在派送，收件时请出示签收码", target=parcel.delivery_no)
+        return NextAction(action="wait_parcel", text=f"证件寄送：{parcel.status_label}", target=parcel.delivery_no)
+    if detail.finished:
+        return NextAction(action="none", text="已办完，没有需要您做的事")
+    return NextAction(action="wait", text=forwarding or f"{detail.status_label}，请等待办理")
+
+
+def _status(state: CaseState) -> str:
+    return CASE.label(state).status
+
+
+def _bill_lines(bill: BillView) -> list[TimelineLine]:
+    lines = [TimelineLine(at=clock.local(bill.issued_at), track="bill", text=f"开出缴费单：{bill.title} {bill.due_fen / 100:.2f} 元")]
+    lines += [
+        TimelineLine(at=clock.local(p.paid_at), track="bill", text=f"已缴费 {p.amount_fen / 100:.2f} 元（{bill.title}）")
+        for p in bill.payments
+        if p.paid_at is not None
+    ]
+    lines += [
+        TimelineLine(at=clock.local(r.since_at), track="bill", text=f"应退 {r.amount_fen / 100:.2f} 元（{r.cause_label}）")
+        for r in bill.refunds_due
+    ]
+    return lines
