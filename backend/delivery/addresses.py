@@ -16,6 +16,7 @@ from kernel.problems import FieldError, Invalid, NotFound
 
 _NAME_LENGTH, _ADDRESS_LENGTH = 40, 120
 _SHORTEST_ADDRESS = 3
+_NO_CITY = ("市辖区", "县")
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,11 @@ async def place(region_code: str, *, pointer: str) -> Place:
     try:
         if len(region_code) != region_codes.LENGTH:
             raise ValueError
-        codes = [region_codes.padded(prefix) for prefix in region_codes.prefixes(region_code)]
-        names = {region_codes.level(code): (await catalog.region(code)).name for code in codes}
+        names = await _names(region_code)
     except (ValueError, NotFound):
         raise Invalid(errors=[FieldError(pointer, "没有找到这个地区，请重新选择")]) from None
     if "county" not in names:
         raise Invalid(errors=[FieldError(pointer, "请选择到县（市、区），最好到乡镇、街道")])
-    # The municipalities (北京、上海、天津、重庆) have no city of their own between province and district.
     return Place(
         code=region_code,
         province=names["province"],
@@ -48,6 +47,21 @@ async def place(region_code: str, *, pointer: str) -> Place:
         county=names["county"],
         below=names.get("town", "") + names.get("village", ""),
     )
+
+
+async def _names(region_code: str) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for prefix in region_codes.prefixes(region_code):
+        code = region_codes.padded(prefix)
+        try:
+            names[region_codes.level(code)] = (await catalog.region(code)).name
+        except NotFound:
+            if region_codes.level(code) != "city":
+                raise
+    # The municipalities (北京、上海、天津、重庆) have no city of their own between province and district.
+    if names.get("city") in _NO_CITY:
+        del names["city"]
+    return names
 
 
 def check_recipient(recipient: Recipient) -> Recipient:

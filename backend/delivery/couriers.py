@@ -122,7 +122,7 @@ async def hand_over(*, actor: Actor, waybill_no: str, code: str, idem: Idempoten
 
     async def work() -> _Outcome:
         parcel = await _mine(actor, waybill_no)
-        PARCEL.step(parcel.state, ParcelAction.HAND_OVER, by=By.COURIER)
+        parcels.may(parcel, ParcelAction.HAND_OVER, by=By.COURIER)
         verdict = await sign_code.attempt(parcel, code, by_ref=actor.account_ref)
         if verdict is not sign_code.Verdict.RIGHT:
             await parcel.save(update_fields=["code_tries"])
@@ -151,7 +151,7 @@ async def hand_over_by_exception(
 
     async def work() -> _Outcome:
         parcel = await _mine(actor, waybill_no)
-        PARCEL.step(parcel.state, ParcelAction.RECORD_EXCEPTION, by=By.COURIER)
+        parcels.may(parcel, ParcelAction.RECORD_EXCEPTION, by=By.COURIER)
         refusal = await check_digits(parcel, id_last4)
         if refusal is not None:
             return _Outcome(refusal=refusal, tries_left=_ID_TRIES - parcel.id_tries)

@@ -4,7 +4,7 @@ from backend.delivery import booking, parcels, sign_code
 from backend.delivery.couriers import check_digits, deliver, refusal_of
 from backend.delivery.planner import DOCUMENT_OUT
 from backend.delivery.reviews import ReviewKind, open_review
-from backend.delivery.states import PARCEL, By, ParcelAction, ParcelState
+from backend.delivery.states import By, ParcelAction, ParcelState
 from kernel import db
 from kernel.problems import Invalid
 
@@ -21,7 +21,7 @@ async def window_pickup(*, case_no: str, clerk: str, id_last4: str, code: str | 
     refusal, tries_left, receipt_no = None, 0, ""
     async with db.transaction():
         parcel = await parcels.locked(case_no=case_no, kind=DOCUMENT_OUT)
-        PARCEL.step(parcel.state, ParcelAction.COLLECT, by=By.CLERK)
+        parcels.may(parcel, ParcelAction.COLLECT, by=By.CLERK)
         booking.check_collectable(parcel)
         was_sent = parcel.state == ParcelState.RETURNED
         refusal = await check_digits(parcel, id_last4)

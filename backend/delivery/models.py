@@ -131,7 +131,7 @@ class Handover(Row):
 
 
 class Receipt(Row):
-    """The signed proof of one hand-over (送达回执). Never changed; a correction only writes `revoked_at`."""
+    """The signed proof of one hand-over (送达回执). Never changed. A correction only writes `revoked_at`."""
 
     receipt_no = fields.CharField(max_length=26, unique=True)
     parcel: fields.ForeignKeyRelation[Parcel] = fields.ForeignKeyField("delivery.Parcel", related_name="receipts")

@@ -10,6 +10,7 @@ from backend.delivery.runtime import runtime
 from backend.delivery.states import (
     OURS,
     PARCEL,
+    TARGETS,
     By,
     Canonical,
     Mark,
@@ -21,6 +22,7 @@ from backend.delivery.states import (
 )
 from kernel import clock, crypto, db, outbox
 from kernel.problems import NotFound
+from kernel.state_machine import IllegalTransition
 
 # What we concluded ourselves; no late message of a carrier moves a parcel out of it.
 _OURS = frozenset({ParcelState.DELIVERED, ParcelState.COLLECTED, ParcelState.CANCELLED, ParcelState.WAITING_PICKUP})
@@ -42,6 +44,13 @@ async def locked(**filters: str) -> Parcel:
     return parcel
 
 
+def may(parcel: Parcel, action: ParcelAction, *, by: By) -> ParcelState:
+    """Where the action would lead. Raises IllegalTransition (409): also for what only somebody else may do in this state."""
+    if not PARCEL.allows(parcel.state, action, by=by):
+        raise IllegalTransition(f"包裹当前为“{PARCEL.label(parcel.state).label}”，不能进行这项操作")
+    return TARGETS[action]
+
+
 def lane(parcel: Parcel) -> str:
     """All news of one parcel is told in order."""
     return f"parcel:{parcel.delivery_no}"
@@ -55,9 +64,8 @@ def mark(parcel: Parcel) -> Mark:
 async def step(
     parcel: Parcel, action: ParcelAction, *, by: By, actor_ref: str | None = None, code: str = "", text: str = ""
 ) -> None:
-    """Something we or our people did, now. Raises IllegalTransition (409) or NotYourMove (403)."""
-    now = clock.now()
-    target = ParcelState(PARCEL.step(parcel.state, action, by=by))
+    """Something we or our people did, now. Raises IllegalTransition (409)."""
+    now, target = clock.now(), may(parcel, action, by=by)
     before, parcel.mark_stage = mark(parcel), OURS
     parcel.mark_at, parcel.mark_rank = now, 0
     if target not in _OURS:

@@ -112,7 +112,7 @@ def show(parcel: Parcel) -> SignCode:
 
 def renewals_left(parcel: Parcel) -> int:
     """How many new codes the citizen may still ask for."""
-    return max(0, RENEWALS + 1 - parcel.code_generation)
+    return int(max(0, RENEWALS + 1 - parcel.code_generation))
 
 
 def renew(parcel: Parcel) -> None:

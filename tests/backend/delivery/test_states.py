@@ -1,4 +1,4 @@
-"""The parcel table and the rule of event time: any order and any repetition of carrier events ends in the same state."""
+"""The parcel table and the rule of event time: any order and repetition of carrier events ends in the same state."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -62,7 +62,7 @@ def test_a_parcel_never_moves_back(arrived: list[Event]) -> None:
 
 @given(events)
 def test_every_move_that_event_time_makes_is_an_edge_of_the_table(arrived: list[Event]) -> None:
-    """The fold and the table agree: what `follow` does, the machine allows the carrier (or the system, at the limit)."""
+    """What `follow` does, the machine allows the carrier (or the system, at the limit)."""
     for before, after in itertools.pairwise(play(arrived)):
         if after.state != before.state:
             targets = {e.target for e in EDGES if e.source == before.state and e.by & {"carrier", "system"}}

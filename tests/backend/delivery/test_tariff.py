@@ -135,7 +135,7 @@ def test_a_missing_or_unreadable_file_is_named(tmp_path) -> None:
 
 @given(st.text("0123456789", min_size=12, max_size=12))
 def test_every_region_has_exactly_one_published_answer_or_none(region: str) -> None:
-    """An independent reading of the source, without prefixes and lengths, agrees with the table for every possible code."""
+    """An independent reading of the source, without prefixes and lengths, agrees for every possible code."""
     if region[:9] in ("620981001", "620981002"):
         expected: object = 400
     elif region[:9] in ("620981101", "620981102"):
