@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from sandbox.exchange import EXCHANGE
 from sandbox.partner import Partner, Run
 from sandbox.store import Doc
+from sandbox.wechat_pay_bills import Bills
 from sandbox.wechat_pay_cashier import Cashier
 from sandbox.wechat_pay_control import ControlVerbs
 from sandbox.wechat_pay_errors import PayError, error_body
@@ -57,6 +58,7 @@ class WechatPay(Partner):
         "probe_first_notice": False,
         "auto_refund": None,  # SUCCESS | CLOSED | ABNORMAL five minutes (scaled) after a refund was accepted
         "balance_fen": None,
+        "fee_per_10000": 60,
     }
     fault_effects = ("signature", "hold", "status_after")
 
@@ -85,6 +87,7 @@ class WechatPay(Partner):
         self.route("POST", _REFUNDS, self._refund, call="refund")
         self.route("GET", f"{_REFUNDS}/{{no}}", self._refund_query, call="refund_query")
         self.route("POST", f"{_REFUNDS}/{{id}}/apply-abnormal-refund", self._abnormal, call="abnormal_refund")
+        Bills(self)
         Cashier(self)
         ControlVerbs(self)
 
@@ -112,13 +115,13 @@ class WechatPay(Partner):
         def place(raw: bytes, nonce: str) -> Doc:
             return {"prepay_id": self.orders.place("jsapi", raw, nonce=nonce)}
 
-        return await self._serve(request, await _peek(request, "out_trade_no"), place)
+        return await self.serve(request, await _peek(request, "out_trade_no"), place)
 
     async def _h5(self, request: web.Request) -> web.StreamResponse:
         def place(raw: bytes, nonce: str) -> Doc:
             return {"h5_url": Cashier.address(self.url, self.orders.place("h5", raw, nonce=nonce))}
 
-        return await self._serve(request, await _peek(request, "out_trade_no"), place)
+        return await self.serve(request, await _peek(request, "out_trade_no"), place)
 
     async def _query(self, request: web.Request) -> web.StreamResponse:
         number = request.match_info["no"]
@@ -127,7 +130,7 @@ class WechatPay(Partner):
             self._check_query_merchant(request)
             return self.orders.query(number)
 
-        return await self._serve(request, number, ask)
+        return await self.serve(request, number, ask)
 
     async def _query_transaction(self, request: web.Request) -> web.StreamResponse:
         transaction_id = request.match_info["id"]
@@ -136,7 +139,7 @@ class WechatPay(Partner):
             self._check_query_merchant(request)
             return self.orders.query_transaction(transaction_id)
 
-        return await self._serve(request, transaction_id, ask)
+        return await self.serve(request, transaction_id, ask)
 
     async def _close(self, request: web.Request) -> web.StreamResponse:
         number = request.match_info["no"]
@@ -144,7 +147,7 @@ class WechatPay(Partner):
         def close(raw: bytes, _: str) -> None:
             self.orders.close_by_merchant(number, raw)
 
-        return await self._serve(request, number, close)
+        return await self.serve(request, number, close)
 
     async def _certificates(self, request: web.Request) -> web.StreamResponse:
         def show(_: bytes, __: str) -> Doc:
@@ -152,7 +155,7 @@ class WechatPay(Partner):
                 raise PayError("RESOURCE_NOT_EXISTS", "无可用的平台证书，请在商户平台-API安全申请使用微信支付公钥")
             return {"data": [self._sealed_certificate(one) for one in self.wx_keys.platforms]}
 
-        return await self._serve(request, None, show)
+        return await self.serve(request, None, show)
 
     async def _refund(self, request: web.Request) -> web.StreamResponse:
         def ask(raw: bytes, nonce: str) -> Doc:
@@ -164,11 +167,11 @@ class WechatPay(Partner):
                     self.callbacks.later("refund_outcome", wish, after_s=300)
             return self.refunds.view(refund)
 
-        return await self._serve(request, await _peek(request, "out_refund_no"), ask)
+        return await self.serve(request, await _peek(request, "out_refund_no"), ask)
 
     async def _refund_query(self, request: web.Request) -> web.StreamResponse:
         number = request.match_info["no"]
-        return await self._serve(request, number, lambda _, __: self.refunds.view(self.refunds.query(number)))
+        return await self.serve(request, number, lambda _, __: self.refunds.view(self.refunds.query(number)))
 
     async def _abnormal(self, request: web.Request) -> web.StreamResponse:
         def apply(raw: bytes, _: str) -> Doc:
@@ -179,15 +182,15 @@ class WechatPay(Partner):
             )
             return self.refunds.view(refund)
 
-        return await self._serve(request, await _peek(request, "out_refund_no"), apply)
+        return await self.serve(request, await _peek(request, "out_refund_no"), apply)
 
     # -- who is calling --------------------------------------------------------------------------------------------
 
-    async def _serve(self, request: web.Request, number: str | None, work: Work) -> web.StreamResponse:
+    async def serve(self, request: web.Request, number: str | None, work: Work) -> web.StreamResponse:
         """Authenticate, let an ordered fault happen, do the work, answer with a proof."""
         raw = await request.read()
         try:
-            nonce = self._authenticate(request, raw)
+            nonce = self.authenticate(request, raw)
             self.note(request, verdict="ok", nonce=nonce, number=number)
             signer = self._answer_key(request)
             effect = await self.fault(request, number=number)
@@ -206,7 +209,7 @@ class WechatPay(Partner):
             return self._signed(signer, b"", 204, effect)
         return self._signed(signer, self._worded(request, content, effect), 200, effect)
 
-    def _authenticate(self, request: web.Request, raw: bytes) -> str:
+    def authenticate(self, request: web.Request, raw: bytes) -> str:
         """Raises PayError; returns the nonce of a request that is the merchant's."""
         checks_agent = request.path.startswith(("/v3/certificates", "/v3/refund/"))
         if checks_agent and not request.headers.get("User-Agent", "").strip():

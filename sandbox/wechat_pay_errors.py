@@ -23,6 +23,8 @@ _CODES: dict[str, tuple[int, str, bool]] = {
     "NOT_ENOUGH": (403, "基本账户余额不足，请充值后重新发起", True),
     "USER_ACCOUNT_ABNORMAL": (403, "用户账户异常或已注销", True),
     "REFUND_FEE_MISMATCH": (400, "退款金额与首次请求不一致", True),
+    "NO_STATEMENT_EXIST": (400, "账单文件不存在", True),
+    "STATEMENT_CREATING": (400, "账单生成中", True),
     "FREQUENCY_LIMITED": (429, "频率超限", False),
     "SYSTEM_ERROR": (500, "系统错误", False),
 }
