@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         asyncio.run(run(options))
     except StartError as error:
-        sys.stderr.write(f"沙箱没有启动:{error}\n")
+        sys.stderr.write(f"沙箱没有启动：{error}\n")
         return 1
     except KeyboardInterrupt:
         return 130
@@ -43,7 +43,7 @@ async def run(options: argparse.Namespace) -> None:
     """Start everything, say so, wait for the end, stop everything."""
     folder: Path = options.run_folder.absolute()
     lock = _only_one(folder)
-    _say("掌上办沙箱正在启动(首次启动要生成密钥,约需几秒)…")
+    _say("掌上办沙箱正在启动（首次启动要生成密钥，约需几秒）…")
     database = Database(folder / "state.sqlite3")
     known = Run(folder, database, options.host, options.base_port, options.product_url)
     partners: list[Partner] = []
@@ -59,9 +59,9 @@ async def run(options: argparse.Namespace) -> None:
         await _listen(page.start, "控制台页面", known.base_port)
         environment = write_environment(folder, partners)
         _say(f"  产品所需的设置已写入 {environment}")
-        _say(f"沙箱已就绪:请用浏览器打开 {page.url}/ 扮演微信用户、银行、窗口与快递员(按 Ctrl+C 结束)")
+        _say(f"沙箱已就绪：请用浏览器打开 {page.url}/ 扮演微信用户、银行、窗口与快递员（按 Ctrl+C 结束）")
         await _until_told()
-        _say("沙箱正在结束,状态已保存…")
+        _say("沙箱正在结束，状态已保存…")
     finally:
         for server in ([page] if page else []) + partners[::-1]:
             await server.stop()
@@ -79,11 +79,11 @@ def write_environment(folder: Path, partners: Sequence[Partner]) -> Path:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m sandbox", description="掌上办沙箱:在本机扮演全部外部合作方。")
+    parser = argparse.ArgumentParser(prog="python -m sandbox", description="掌上办沙箱：在本机扮演全部外部合作方。")
     parser.add_argument(
         "--run-folder", type=Path, default=Path(".run/sandbox"), help="存放状态、密钥与 sandbox.env 的文件夹"
     )
-    parser.add_argument("--base-port", type=_port, default=18100, help="控制台页面的端口,合作方依次为其后各端口")
+    parser.add_argument("--base-port", type=_port, default=18100, help="控制台页面的端口，合作方依次为其后各端口")
     parser.add_argument("--host", choices=("127.0.0.1", "localhost"), default="127.0.0.1", help="只允许本机地址")
     parser.add_argument("--product-url", default="http://127.0.0.1:8000", help="产品接收回调的地址")
     return parser.parse_args(arguments)
@@ -104,7 +104,7 @@ def _only_one(folder: Path) -> IO[bytes]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         lock.close()
-        raise StartError(f"另一个沙箱正在使用运行目录 {folder},请先结束它,或用 --run-folder 另选目录。") from error
+        raise StartError(f"另一个沙箱正在使用运行目录 {folder}，请先结束它，或用 --run-folder 另选目录。") from error
     return lock
 
 
@@ -115,7 +115,7 @@ async def _listen(start: Callable[[], Awaitable[None]], title: str, port: int) -
         if error.errno != errno.EADDRINUSE:
             raise
         raise StartError(
-            f"端口 {port}({title})已被其他程序占用。请先结束那个程序,或换一组端口,例如 --base-port 28100。"
+            f"端口 {port}（{title}）已被其他程序占用。请先结束那个程序，或换一组端口，例如 --base-port 28100。"
         ) from error
 
 

@@ -105,7 +105,7 @@ class Callbacks:
         except Exception as error:
             # One broken callback must not stop the others; the reason is kept where /_control/callbacks shows it.
             done, note = False, f"{type(error).__name__}: {error}"
-            sys.stderr.write(f"沙箱回调 {self._store.partner}/{callback.kind} 出错:{note}\n")
+            sys.stderr.write(f"沙箱回调 {self._store.partner}/{callback.kind} 出错：{note}\n")
         attempts = callback.attempts + 1
         if handler is None:
             note = "no handler"

@@ -112,7 +112,7 @@ class _CommonVerbs:
         wish = await partner.json(request)
         unknown = [name for name in wish if name not in partner.config]
         if unknown:
-            raise ControlError(400, f"没有这个配置项:{'、'.join(unknown)}")
+            raise ControlError(400, f"没有这个配置项：{'、'.join(unknown)}")
         scale = wish.get("time_scale", 1)
         if not isinstance(scale, int | float) or isinstance(scale, bool) or scale < 0:
             raise ControlError(400, "time_scale 必须是不小于 0 的数")
@@ -123,7 +123,7 @@ class _CommonVerbs:
     async def shift_clock(self, request: web.Request) -> Doc:
         offset = (await self.partner.json(request)).get("offset_s")
         if not isinstance(offset, int | float) or isinstance(offset, bool):
-            raise ControlError(400, "offset_s 必须是数(秒)")
+            raise ControlError(400, "offset_s 必须是数（秒）")
         self.partner.clock_offset_s = float(offset)
         self.partner.store.put("_config", "clock", {"offset_s": offset})
         return {"offset_s": offset, "now": self.partner.now().isoformat(timespec="milliseconds")}

@@ -31,12 +31,12 @@ class Faults:
         effect = wish.get("effect")
         times, skip = wish.get("times", 1), wish.get("skip", 0)
         if not isinstance(match, dict) or not isinstance(effect, dict) or not effect:
-            raise FaultError("match 与 effect 必须是对象,effect 不能为空")
+            raise FaultError("match 与 effect 必须是对象，effect 不能为空")
         if not (times is None or (_whole(times) and times > 0)) or not (_whole(skip) and skip >= 0):
             raise FaultError("times 必须是正整数或 null,skip 必须是不小于 0 的整数")
         unknown = [name for name in effect if name not in (*COMMON_EFFECTS, *self.partner_effects, "signed")]
         if unknown:
-            raise FaultError(f"不认识的故障效果:{'、'.join(unknown)}")
+            raise FaultError(f"不认识的故障效果：{'、'.join(unknown)}")
         if effect.get("drop") not in (None, "before", "after"):
             raise FaultError("drop 只能是 before 或 after")
         fault_id = str(self.store.next_number("fault"))

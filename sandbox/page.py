@@ -79,4 +79,4 @@ class ControlServer:
             ) as got:
                 return web.Response(body=await got.read(), status=got.status, content_type=got.content_type)
         except (aiohttp.ClientError, TimeoutError) as error:
-            return json_answer({"error": f"合作方没有回答:{error}"}, status=502)
+            return json_answer({"error": f"合作方没有回答：{error}"}, status=502)

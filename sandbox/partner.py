@@ -301,7 +301,7 @@ class Partner:
         except web.HTTPException as error:
             response = self.error_answer(request, error.status, None)
         except Exception as error:
-            sys.stderr.write(f"沙箱 {self.name} 处理 {request.method} {request.path} 时出错:{error!r}\n")
+            sys.stderr.write(f"沙箱 {self.name} 处理 {request.method} {request.path} 时出错：{error!r}\n")
             response = self.error_answer(request, 500, None)
             self.note(request, crashed=repr(error))
         response = spoil(response, exchange.effect)

@@ -41,12 +41,12 @@ def _person(key: str, name: str, born_and_serial: str, phone_tail: int, role: st
 
 
 DEMO_PEOPLE = (
-    _person("zhangguilan", "张桂兰", "19530412002", 1, "七旬老人,补办老年人优待证"),
-    _person("lijianguo", "李建国", "19500823001", 2, "老年人,张桂兰的老伴"),
-    _person("lixiaojun", "李晓军", "19810607003", 3, "张桂兰的儿子,代老人办理"),
-    _person("wangxiuying", "王秀英", "19550219004", 4, "老年人,住乡镇"),
+    _person("zhangguilan", "张桂兰", "19530412002", 1, "七旬老人，补办老年人优待证"),
+    _person("lijianguo", "李建国", "19500823001", 2, "老年人，张桂兰的老伴"),
+    _person("lixiaojun", "李晓军", "19810607003", 3, "张桂兰的儿子，代老人办理"),
+    _person("wangxiuying", "王秀英", "19550219004", 4, "老年人，住乡镇"),
     _person("zhaolei", "赵磊", "19920311005", 5, "青年居民"),
-    _person("chenxiaoyu", "陈小雨", "20150518006", 6, "未成年人,监护人赵磊", guardian="zhaolei", wechat=False),
+    _person("chenxiaoyu", "陈小雨", "20150518006", 6, "未成年人，监护人赵磊", guardian="zhaolei", wechat=False),
     _person("sunfuhai", "孙福海", "19380101007", 7, "登记为已故", state="deceased", wechat=False),
     _person("malong", "马\U00030edd", "19620915009", 8, "姓名含生僻字", placeholder="马〓"),
     _person("guli", "古丽·阿依努尔", "19580730008", 9, "姓名含间隔号"),

@@ -134,7 +134,7 @@ class Register(Partner):
         recent = self.store.get("rate", "verify") or {"times": []}
         times = [at for at in recent["times"] if now - at < self.scaled(60)]
         if len(times) >= int(self.config["queries_per_minute"]):
-            raise RefusedError(429, "TOO_MANY_QUERIES", "查询过于频繁,请稍后再试")
+            raise RefusedError(429, "TOO_MANY_QUERIES", "查询过于频繁，请稍后再试")
         self.store.put("rate", "verify", {"times": [*times, now]})
 
     def _result(self, question: Doc, forced: Any) -> Doc:
@@ -194,7 +194,7 @@ class Register(Partner):
         person |= self.store.get("person", number) or {}
         person |= {name: wish[name] for name in ("name", "state", "guardian", "role") if name in wish}
         if not person["name"] or person["state"] not in STATES:
-            raise ControlError(400, "name 必填,state 只能是 alive 或 deceased")
+            raise ControlError(400, "name 必填，state 只能是 alive 或 deceased")
         self.store.put("person", number, person, "changed")
         return person
 

@@ -20,6 +20,9 @@ from sandbox.wechat_push import Identity, Pusher
 from sandbox.wechat_templates import DEMO_TEMPLATES
 from sandbox.wechat_tokens import Tokens
 
+# The same mini-program that the merchant of the WeChat Pay sandbox is bound to.
+DEMO_APPID = "wxd678efh567hg6787"
+
 BodyHandler = Callable[[web.Request, Doc], Awaitable[web.Response]]
 
 
@@ -44,7 +47,7 @@ class WeChat(Partner):
 
     def setup(self) -> None:
         """Make the mini-program's identity once and open every path."""
-        self.appid = self.keys.text("appid", lambda: "wx" + secrets.token_hex(8))
+        self.appid = self.keys.text("appid", lambda: DEMO_APPID)
         self.secret = self.keys.text("secret", lambda: secrets.token_hex(16))
         self.identity = Identity(
             appid=self.appid,
@@ -194,7 +197,9 @@ class WeChat(Partner):
             if with_token:
                 self._maybe_lose_tokens(request)
                 self.tokens.check(request.query.get("access_token"))
-            return await handler(request, body)
+            answer = await handler(request, body)
+            self.note(request, verdict="ok")
+            return answer
         except WeChatError as error:
             self.note(request, verdict=error.code)
             return self.answer(body_of(error.code, error.detail))

@@ -35,7 +35,7 @@ class Subscriptions:
             raise ControlError(400, "template_id 与 keys 必填")
         wrong = [str(key) for key in keys if not isinstance(key, str) or kind_of(key) is None]
         if wrong:
-            raise ControlError(400, f"字段名应为“类型+数字”:{'、'.join(wrong)}")
+            raise ControlError(400, f"字段名应为“类型+数字”：{'、'.join(wrong)}")
         template = {
             "template_id": template_id,
             "title": wish.get("title") or template_id,
@@ -50,7 +50,7 @@ class Subscriptions:
         """The template, or ControlError 404."""
         found = self.store.get("template", template_id)
         if found is None:
-            raise ControlError(404, f"没有这个模板:{template_id}")
+            raise ControlError(404, f"没有这个模板：{template_id}")
         return found
 
     # -- what the person does on the phone -------------------------------------------------------------------------
@@ -65,7 +65,7 @@ class Subscriptions:
             raise ControlError(400, f"一次最多 {AT_MOST} 个模板")
         templates = [self.template(str(one)) for one in ids]
         if len({found["long_term"] for found in templates}) > 1:
-            raise ControlError(400, "一次性订阅与长期订阅不能在同一次弹窗里(errCode 20002)")
+            raise ControlError(400, "一次性订阅与长期订阅不能在同一次弹窗里（errCode 20002）")
         choice = wish.get("choice", "accept")
         choices = {found["template_id"]: self._choice(person, found, choice) for found in templates}
         with self.store.transaction():

@@ -31,7 +31,7 @@ class People:
         """Add a person or change one: `{key, name, phone, country_code, unionid, high_risk}`."""
         key = wish.get("key")
         if not isinstance(key, str) or not key or "/" in key:
-            raise ControlError(400, "key 必填,且不能含斜杠")
+            raise ControlError(400, "key 必填，且不能含斜杠")
         person = self.store.get("person", key) or {
             "key": key,
             "name": key,
@@ -52,7 +52,7 @@ class People:
         for person in self.store.all("person"):
             if who in (person["key"], person["name"], person["openid"]):
                 return person
-        raise ControlError(404, f"沙箱里没有这个人:{who}")
+        raise ControlError(404, f"沙箱里没有这个人：{who}")
 
     def by_openid(self, openid: object) -> Doc:
         """For the wire: WeChatError 40003."""

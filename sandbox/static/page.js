@@ -46,9 +46,9 @@ export async function call(partner, verb, body, method) {
   try {
     data = JSON.parse(text);
   } catch {
-    throw new Error(`合作方的回答读不懂(${answer.status})`);
+    throw new Error(`合作方的回答读不懂（${answer.status}）`);
   }
-  if (!answer.ok) throw new Error(data.error ?? `没有办成(${answer.status})`);
+  if (!answer.ok) throw new Error(data.error ?? `没有办成（${answer.status}）`);
   return data;
 }
 
@@ -89,7 +89,7 @@ export async function copy(text) {
     await navigator.clipboard.writeText(text);
     toast("已复制");
   } catch {
-    toast("浏览器不允许复制,请手动选择文字", true);
+    toast("浏览器不允许复制，请手动选择文字", true);
   }
 }
 
@@ -106,17 +106,20 @@ function choose(name) {
 }
 
 function build() {
+  // Fixed columns on a desktop: a panel that grows must not push another one to the other side of the screen.
+  const columns = [0, 1, 2].map(() => h("div", { class: "column" }));
+  byId("panels").append(...columns);
   for (const panel of panels) {
     const body = h("div", {});
     const badge = h("span", { class: "count" });
     badge.hidden = true;
     const tab = h("button", { role: "tab", type: "button", id: `tab-${panel.name}`, "aria-controls": `panel-${panel.name}`,
-      onclick: () => choose(panel.name) }, panel.title, badge);
+      onclick: () => choose(panel.name) }, panel.tab, badge);
     const head = h("header", {}, h("div", {}, h("h2", {}, panel.title), h("p", { class: "hint" }, panel.hint)));
-    const section = h("section", { class: "panel", id: `panel-${panel.name}`, "aria-labelledby": `tab-${panel.name}` }, head, body);
+    const section = h("section", { class: "panel", role: "tabpanel", id: `panel-${panel.name}`, "aria-labelledby": `tab-${panel.name}` }, head, body);
     sections.set(panel.name, { panel, section, tab, badge, body, shown: null });
     byId("tabs").append(tab);
-    byId("panels").append(section);
+    columns[panel.column].append(section);
   }
   choose(sections.has(chosen) ? chosen : panels[0].name);
 }
@@ -150,7 +153,7 @@ export async function refresh() {
     const served = new Map(listed.map((partner) => [partner.name, partner]));
     await Promise.all([...sections.values()].map((entry) => draw(entry, served)));
   } catch {
-    toast("沙箱没有回答,可能已经结束", true);
+    toast("沙箱没有回答，可能已经结束", true);
   } finally {
     busy = false;
   }

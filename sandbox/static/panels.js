@@ -6,7 +6,7 @@ const tag = (text, kind = "") => h("span", { class: `tag ${kind}` }, text);
 const empty = (text) => h("p", { class: "empty" }, text);
 const act = (partner, verb, body = {}) => async () => { await call(partner, verb, body); toast("已办理"); };
 const newest = (list) => [...list].reverse();
-const clock = (iso) => new Date(iso).toLocaleString("zh-CN", { hour12: false });
+const clock = (iso) => new Date(iso).toLocaleString("zh-CN", { hour12: false, timeZone: "Asia/Shanghai" });
 
 // ---- 微信用户 ----------------------------------------------------------------------------------------------------
 const phone = { who: null, given: null };
@@ -58,14 +58,14 @@ function renderPhone({ persons, person, messages }) {
   const people = persons.map((one) => h("button", {
     type: "button", "aria-pressed": String(one.key === phone.who), title: one.role,
     onclick: () => { phone.who = one.key; phone.given = null; refresh(); },
-  }, one.name, one.messages ? `(${one.messages})` : ""));
+  }, one.name, one.messages ? ` ${one.messages}` : ""));
   const given = phone.given?.who === phone.who ? phone.given : null;
   return [
     h("div", { class: "people", role: "group", "aria-label": "选择微信用户" }, people),
     h("p", { class: "meta" }, `${person.role || person.name} · 手机 ${person.phone ?? "无"} · openid ${person.openid}`),
     h("div", { class: "row" }, codeButton("login"), codeButton("phone")),
     given ? h("div", { class: "given" },
-      h("div", { class: "row between" }, h("span", {}, `${given.title}(5 分钟内有效,只能用一次)`),
+      h("div", { class: "row between" }, h("span", {}, `${given.title}（5 分钟内有效，只能用一次）`),
         button("复制", () => copy(given.code), "small plain")),
       h("code", {}, given.code)) : null,
     h("div", { class: "item" }, h("h3", {}, "订阅消息"), h("table", {}, h("tbody", {}, person.subscriptions.map(subscription)))),
@@ -118,16 +118,16 @@ const CASE = {
   PROCESSING: ["办理中", ""], SUSPENDED: ["特别程序中", ""], FINISHED: ["已办结", "good"],
   DELIVERING: ["送达中", "good"], DELIVERED: ["已送达", "good"], WITHDRAWN: ["已撤回", ""],
 };
-const RESULTS = [["0", "准予"], ["7", "不予许可(7)"], ["1", "退件(1)"], ["2", "作废(2)"], ["3", "删除(3)"], ["5", "补正逾期(5)"], ["6", "其他准予(6)"]];
+const RESULTS = [["0", "准予"], ["7", "不予许可（7）"], ["1", "退件（1）"], ["2", "作废（2）"], ["3", "删除（3）"], ["5", "补正逾期（5）"], ["6", "其他准予（6）"]];
 const reasonOf = (value) => [{ name: "reason", label: "理由", value, long: true, required: true }];
 
 // What the clerk may do in a state: [action, label, questions]. The platform itself refuses what is not allowed.
 const DECIDE = ["decide", "办结", [{ name: "code", label: "办结结果", value: "0", options: RESULTS }]];
-const CORRECT = ["correction", "要求补正", reasonOf("照片不清晰,请重新拍摄上传")];
+const CORRECT = ["correction", "要求补正", reasonOf("照片不清晰，请重新拍摄上传")];
 const NOT_ACCEPT = ["not_accept", "不予受理", reasonOf("不符合受理条件")];
 const CLOSE = ["close", "归档"];
 const STEP = ["step", "办理环节", [
-  { name: "processName", label: "环节", value: "审核" }, { name: "opinion", label: "意见", value: "材料齐全,情况属实" }]];
+  { name: "processName", label: "环节", value: "审核" }, { name: "opinion", label: "意见", value: "材料齐全，情况属实" }]];
 const ISSUE = ["result_file", "签发结果文件", [
   { name: "format", label: "格式", value: "pdf", options: [["pdf", "PDF 证照"], ["jpeg", "图片"]] }]];
 const CLERK = {
@@ -137,7 +137,7 @@ const CLERK = {
   ACCEPTED: [STEP, DECIDE],
   PROCESSING: [DECIDE, STEP, CORRECT, ["suspend", "特别程序", reasonOf("需向原发证机关核实原证信息")]],
   SUSPENDED: [["resume", "结束特别程序"]],
-  CORRECTION: [["decide", "逾期未补正办结", [{ name: "code", label: "办结结果", value: "5", options: [["5", "补正逾期(5)"]] }]]],
+  CORRECTION: [["decide", "逾期未补正办结", [{ name: "code", label: "办结结果", value: "5", options: [["5", "补正逾期（5）"]] }]]],
   FINISHED: [ISSUE, CLOSE], DELIVERING: [ISSUE, CLOSE], DELIVERED: [ISSUE, CLOSE], NOT_ACCEPTED: [CLOSE], WITHDRAWN: [CLOSE],
 };
 const details = new Map();
@@ -217,7 +217,7 @@ function parcel(one) {
     h("p", { class: "meta" }, address, address ? h("br") : null, h("span", { class: "code" }, one.waybillNo),
       last ? ` · ${last.opDesc ?? last.opName ?? ""}` : ""),
     h("div", { class: "row" }, (MOVES[one.state] ?? []).map(([name, label], at) =>
-      button(label, act("ems", verb, { event: name }), at === 0 ? "" : "plain"))));
+      button(label, act("ems", verb, { name }), at === 0 ? "" : "plain"))));
 }
 
 const renderParcels = ({ parcels }) => (parcels.length ? parcels.map(parcel) : [empty("还没有邮件。")]);
@@ -230,6 +230,13 @@ const EFFECTS = [
 const EFFECT = {
   error: (name) => BROKEN[name] ?? { status: 500 }, slow: () => ({ delay_ms: 9000 }), before: () => ({ drop: "before" }),
   after: () => ({ drop: "after" }), html: () => ({ body: "html", status: 502 }), garbage: () => ({ body: "garbage" }),
+};
+const CALLS = {
+  wechat: { token: "取普通令牌", stable_token: "取稳定令牌", jscode2session: "登录", checksession: "校验登录态", getuserphonenumber: "取手机号", send: "发订阅消息" },
+  register: { verify: "核验姓名与身份号码" },
+  wechat_pay: { jsapi: "下单（小程序）", h5: "下单（网页）", query: "查订单", close: "关订单", refund: "申请退款", refund_query: "查退款", certificates: "取平台证书", bill: "申请账单", download: "下载账单" },
+  one_window: { "serial.new": "取号", "task.get": "取事项", "attach.put": "传材料", "attach.get": "取文件", "case.push": "推送办件", "case.supplement": "提交补正", "case.withdraw": "撤回", "event.pull": "拉取进度", "event.ack": "确认进度", "delivery.push": "回传寄递" },
+  ems: { "020003": "下单取号", "020006": "取消", "030005": "查揽收范围", "040001": "查轨迹", "010004": "取面单", "050005": "估价" },
 };
 const trouble = { wish: {} };
 
@@ -246,7 +253,7 @@ async function loadTrouble(served) {
   return found.filter((one) => one.identity).map(({ name, title, identity, faults }) => ({ name, title, calls: identity.calls, faults, counters: identity.counters }));
 }
 
-function describe(fault) {
+function describe(name, fault) {
   const { effect } = fault;
   const words = [];
   if (effect.delay_ms) words.push(`慢 ${effect.delay_ms / 1000} 秒`);
@@ -254,7 +261,14 @@ function describe(fault) {
   if (effect.body) words.push({ html: "网页错误", garbage: "回答乱码", truncated: "回答截断", empty: "回答为空" }[effect.body]);
   if (!effect.body && (effect.status || effect.code !== undefined)) words.push(`出错 ${effect.code ?? effect.status}`);
   const left = fault.times === null ? "直到撤销" : `还有 ${fault.times - fault.used} 次`;
-  return `${fault.match.call === "*" ? "全部调用" : fault.match.call}:${words.join("、") || JSON.stringify(effect)}(${left})`;
+  return `${fault.match.call === "*" ? "全部调用" : (CALLS[name]?.[fault.match.call] ?? fault.match.call)}：${words.join("、") || JSON.stringify(effect)}（${left}）`;
+}
+
+// Calls with a Chinese name come first; a call that only the partner knows is offered under its own word.
+function callsOf(name, calls) {
+  const known = Object.entries(CALLS[name] ?? {});
+  const covered = name === "ems" ? calls : Object.keys(CALLS[name] ?? {});
+  return [...known, ...calls.filter((one) => !covered.includes(one)).map((one) => [one, one])];
 }
 
 function troubleOf({ name, title, calls, faults, counters }) {
@@ -264,20 +278,20 @@ function troubleOf({ name, title, calls, faults, counters }) {
     options.map(([value, text]) => h("option", { value, selected: wish[field] === value }, text)));
   return h("div", { class: "item" },
     h("div", { class: "row between" }, h("h3", {}, title), h("span", { class: "meta" }, `请求 ${counters.requests} 次 · 待发回调 ${counters.pending_callbacks} 个`)),
-    h("div", { class: "row" },
-      pick("call", [["*", "全部调用"], ...calls.map((one) => [one, one])], `${title}的哪个调用`),
+    h("div", { class: "order-fault" },
+      pick("call", [["*", "全部调用"], ...callsOf(name, calls)], `${title}的哪个调用`),
       pick("effect", EFFECTS, `${title}出什么故障`),
-      h("input", { type: "number", min: 1, max: 999, value: wish.times, oninput: keep("times"), "aria-label": "接下来几次" }), h("span", {}, "次"),
+      h("input", { type: "number", min: 1, max: 999, value: wish.times, oninput: keep("times"), "aria-label": "接下来几次", title: "接下来几次" }),
       button("加上", async () => {
         await call(name, "faults", { match: { call: wish.call }, times: Number(wish.times), effect: EFFECT[wish.effect](name) });
         toast("接下来的调用会出故障");
       })),
-    faults.map((fault) => h("div", { class: "row between" }, h("span", { class: "tag wait" }, describe(fault)),
+    faults.map((fault) => h("div", { class: "row between" }, h("span", { class: "tag wait" }, describe(name, fault)),
       button("撤销", () => call(name, `faults/${fault.id}`, undefined, "DELETE"), "small plain"))),
     h("div", { class: "row end" },
       button("看最近的请求", () => showLog(name, title), "small plain"),
       button("清空状态", async () => {
-        if (await ask(`清空${title}的状态?订单、办件、日志都会忘掉,密钥与配置保留。`, [])) await act(name, "reset")();
+        if (await ask(`清空${title}的状态？订单、办件、日志都会忘掉，密钥与配置保留。`, [])) await act(name, "reset")();
       }, "small danger")));
 }
 
@@ -292,7 +306,7 @@ async function showLog(name, title) {
     after = page.next_after;
   }
   const text = newest(lines).slice(0, 15).map((line) =>
-    h("details", {}, h("summary", {}, `${clock(line.at)} ${line.call} → ${line.answer.dropped ? "断线" : line.answer.status} 验签:${line.verdict ?? "–"}`),
+    h("details", {}, h("summary", {}, `${clock(line.at)} ${line.call} → ${line.answer.dropped ? "断线" : line.answer.status} 验签：${line.verdict ?? "–"}`),
       h("pre", {}, `${line.method} ${line.path}\n\n${decode(line.body)}\n\n→ ${line.answer.body}`)));
   trouble.log = { title, lines: text };
   const panel = document.getElementById("log");
@@ -311,12 +325,12 @@ function renderTrouble(partners) {
 }
 
 export const panels = [
-  { name: "phone", title: "微信用户", hint: "取登录 code、点订阅弹窗、看收到的消息", partner: "wechat", load: loadPhone, render: renderPhone, chosen: () => phone },
-  { name: "pay", title: "微信支付", hint: "扮演付款人与银行", partner: "wechat_pay", load: loadPay, render: renderPay,
+  { name: "phone", column: 0, tab: "微信", title: "微信用户", hint: "取登录 code、点订阅弹窗、看收到的消息", partner: "wechat", load: loadPhone, render: renderPhone, chosen: () => phone },
+  { name: "pay", column: 0, tab: "支付", title: "微信支付", hint: "扮演付款人与银行", partner: "wechat_pay", load: loadPay, render: renderPay,
     waiting: ({ orders }) => orders.filter((one) => one.state === "NOTPAY").length },
-  { name: "window", title: "受理窗口", hint: "扮演政务大厅的窗口人员", partner: "one_window", load: loadWindow, render: renderWindow,
+  { name: "window", column: 1, tab: "窗口", title: "受理窗口", hint: "扮演政务大厅的窗口人员", partner: "one_window", load: loadWindow, render: renderWindow,
     waiting: ({ cases }) => cases.filter((one) => ["SUBMITTED", "RECEIVED", "SUPPLEMENTED"].includes(one.state)).length },
-  { name: "carrier", title: "快递", hint: "扮演揽收、运输与派送", partner: "ems", load: loadParcels, render: renderParcels,
+  { name: "carrier", column: 1, tab: "快递", title: "快递", hint: "扮演揽收、运输与派送", partner: "ems", load: loadParcels, render: renderParcels,
     waiting: ({ parcels }) => parcels.filter((one) => one.state === "BOOKED").length },
-  { name: "trouble", title: "故障与日志", hint: "让合作方接下来几次出错、变慢或断线", load: loadTrouble, render: renderTrouble },
+  { name: "trouble", column: 2, tab: "故障", title: "故障与日志", hint: "让合作方接下来几次出错、变慢或断线", load: loadTrouble, render: renderTrouble },
 ];

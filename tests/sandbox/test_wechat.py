@@ -261,4 +261,4 @@ class TestManners:
 
     async def test_unknown_people_are_refused_in_chinese(self, caller: Caller) -> None:
         async with caller.http.post(caller.wechat.url + "/_control/persons/nobody/login_code") as answer:
-            assert (answer.status, await answer.json()) == (404, {"error": "沙箱里没有这个人:nobody"})
+            assert (answer.status, await answer.json()) == (404, {"error": "沙箱里没有这个人：nobody"})
