@@ -77,7 +77,7 @@ async def _accepted(told: Told) -> Applied:
     return await progress.accept(
         case_no=told.case_no,
         source_ref=told.source_ref,
-        at=moment(told.payload.get("acceptdate")) or told.at,
+        at=told.at,
         promise_on=_day(told.payload.get("promisedate")),
         document_no=_text(told, "acceptdocno", 100),
     )
@@ -131,7 +131,7 @@ async def _step(told: Told) -> Applied:
     return await progress.record_step(
         case_no=told.case_no,
         source_ref=told.source_ref,
-        at=moment(told.payload.get("start")) or told.at,
+        at=told.at,
         name=_text(told, "processname", 200) or _text(told, "eventname", 200) or "办理",
         office=_text(told, "user", 100),
         opinion=_text(told, "opinion", 2000),
@@ -229,9 +229,7 @@ async def _result_file(told: Told) -> Applied:
 
 
 async def _closed(told: Told) -> Applied:
-    return await progress.close(
-        case_no=told.case_no, source_ref=told.source_ref, at=moment(told.payload.get("at")) or told.at
-    )
+    return await progress.close(case_no=told.case_no, source_ref=told.source_ref, at=told.at)
 
 
 _BY_TYPE: dict[str, Callable[[Told], Awaitable[Applied]]] = {

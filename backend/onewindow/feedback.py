@@ -4,6 +4,8 @@ A gap is asked for, never skipped. An event that needs a person is set aside and
 failing item blocks another case or the rest of its own.
 """
 
+from datetime import timedelta
+
 import structlog
 
 from backend.cases.ports import Outcome
@@ -120,7 +122,8 @@ def _told(case_no: str, event: Event, file: StoredFile | None) -> Told:
         case_no=case_no,
         source_ref=inbound.source_ref(event),
         type=event.type,
-        at=event.at,
+        # The wire counts whole seconds; the sequence keeps the order within one.
+        at=event.at + timedelta(microseconds=min(event.seq, 999_999)),
         payload=inbound.payload(event),
         file=file,
     )

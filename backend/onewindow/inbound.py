@@ -163,8 +163,8 @@ async def _insert(event: WireEvent, *, pulled: bool) -> bool:
     payload = msgspec.json.encode(event.payload, order="sorted")
     sha256, at = signing.digest(payload), moment(event.at)
     rows = await db.fetch(
-        "INSERT INTO onewindow_event (project_no, seq, type, at, payload_sealed, payload_sha256, state, note, pulled, "
-        "created_at) VALUES (?, ?, ?, ?, ?, ?, ?, '', ?, ?) ON CONFLICT (project_no, seq) DO NOTHING RETURNING id",
+        "INSERT INTO onewindow_event (project_no, seq, type, at, payload_sealed, payload_sha256, state, note, disputed, pulled, "
+        "created_at) VALUES (?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?) ON CONFLICT (project_no, seq) DO NOTHING RETURNING id",
         event.project_no,
         event.seq,
         event.type,
@@ -172,6 +172,7 @@ async def _insert(event: WireEvent, *, pulled: bool) -> bool:
         crypto.seal(payload, context=_context(event.project_no, event.seq)),
         sha256,
         EventState.WAITING.value,
+        False,
         pulled,
         db.at(clock.now()),
     )
@@ -179,9 +180,9 @@ async def _insert(event: WireEvent, *, pulled: bool) -> bool:
         return True
     known = await Event.get(project_no=event.project_no, seq=event.seq)
     if known.payload_sha256 != sha256 or known.type != event.type:
-        # The first telling stands; the contradiction is kept for a person.
+        # The first telling stands, the contradiction is shown to a person.
         log.error("onewindow.contradicting_event", project_no=event.project_no, seq=event.seq)
-        await Event.filter(id=known.id).update(note="同一序号后来收到了不同内容")
+        await Event.filter(id=known.id).update(disputed=True)
     return False
 
 

@@ -189,18 +189,15 @@ def supplement(
     correction_no: int,
     attach_ids: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The answer to a correction: every asked material again, and the form when it was asked."""
-    codes = package.correction.codes if package.correction else ()
-    asked = frozenset(code for code in codes if code)
-    body: dict[str, Any] = {
+    """The answer to a correction: the materials that were handed in anew, and the form as it is now."""
+    asked = frozenset(package.correction.codes) if package.correction else frozenset()
+    return {
         "projectNo": project_no,
         "dataVersion": wire_version,
         "correctionNo": correction_no,
         "materials": materials(package, item, attach_ids=attach_ids, only=asked or None),
+        "form": form(package.form, item.form_schema),
     }
-    if not codes or "" in codes:
-        body["form"] = form(package.form, item.form_schema)
-    return body
 
 
 def withdraw(*, project_no: str, wire_version: int, reason: str) -> dict[str, Any]:

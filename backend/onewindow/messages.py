@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from backend.cases import queries as cases
+from backend.cases import details as cases
 from backend.cases.ports import CasePackage
 from backend.catalog import queries as catalog
 from backend.catalog.views import ItemVersion
@@ -90,7 +90,7 @@ async def _content(row: Forwarding, project: Project, version: int) -> dict[str,
 async def _supplement(
     row: Forwarding, package: CasePackage, item: ItemVersion, project: Project, version: int
 ) -> dict[str, object]:
-    codes = frozenset(code for code in package.correction.codes if code) if package.correction else frozenset()
+    codes = frozenset(package.correction.codes) if package.correction else frozenset()
     attach_ids = await attachments.ensure(package, project_no=project.project_no, only=codes or None, about=about(row))
     return mapping.supplement(
         package,

@@ -84,7 +84,7 @@ class Call(Row):
 
 
 class Event(Row):
-    """One event of the platform, stored before it is applied; the unique pair is the platform's own identity of it."""
+    """One event of the platform, stored before it is applied. The unique pair is the platform's own identity of it."""
 
     project_no = fields.CharField(max_length=50)
     seq = fields.IntField()
@@ -95,6 +95,8 @@ class Event(Row):
     payload_sha256 = fields.CharField(max_length=64)
     state = fields.CharField(max_length=10)
     note = fields.CharField(max_length=200, default="")
+    # Another content came later under the same sequence number. The first telling stands, a person is shown both facts.
+    disputed = fields.BooleanField(default=False)
     pulled = fields.BooleanField(default=False)
     # Where the file of a RESULT_FILE goes; chosen before it is fetched, so that a second try overwrites the first.
     storage_key = fields.CharField(max_length=120, null=True)

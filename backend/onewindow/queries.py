@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
+from tortoise.expressions import Q
 
 from backend.onewindow.models import Call, Event, Forwarding, Project
 from backend.onewindow.states import ATTENTION_STATES, FORWARDING, EventState, ForwardingState
@@ -127,7 +128,8 @@ async def parked(*, limit: int = 50, before_id: int | None = None) -> list[Parke
 
 async def for_review(*, limit: int = 50, before_id: int | None = None) -> list[ForReview]:
     """Events that wait for a person, newest first."""
-    rows = await Event.filter(state=EventState.REVIEW.value, id__lt=before_id or 2**62).order_by("-id").limit(limit)
+    waiting = Q(state=EventState.REVIEW.value) | Q(disputed=True)
+    rows = await Event.filter(waiting, id__lt=before_id or 2**62).order_by("-id").limit(limit)
     numbers = {
         project.project_no: project.case_no
         for project in await Project.filter(project_no__in=[row.project_no for row in rows])
@@ -139,7 +141,7 @@ async def for_review(*, limit: int = 50, before_id: int | None = None) -> list[F
             case_no=numbers.get(row.project_no),
             seq=row.seq,
             type=row.type,
-            note=row.note,
+            note="同一序号后来收到了不同内容" if row.disputed else row.note,
             received_at=clock.local(row.created_at),
         )
         for row in rows

@@ -64,11 +64,12 @@ class Migration(migrations.Migration):
                 ('payload_sha256', fields.CharField(max_length=64)),
                 ('state', fields.CharField(max_length=10)),
                 ('note', fields.CharField(default='', max_length=200)),
+                ('disputed', fields.BooleanField(default=False)),
                 ('pulled', fields.BooleanField(default=False)),
                 ('storage_key', fields.CharField(null=True, max_length=120)),
                 ('applied_at', UtcDatetimeField(null=True, auto_now=False, auto_now_add=False)),
             ],
-            options={'table': 'onewindow_event', 'app': 'onewindow', 'unique_together': (('project_no', 'seq'),), 'indexes': [Index(fields=['state', 'id'])], 'pk_attr': 'id', 'table_description': "One event of the platform, stored before it is applied; the unique pair is the platform's own identity of it."},
+            options={'table': 'onewindow_event', 'app': 'onewindow', 'unique_together': (('project_no', 'seq'),), 'indexes': [Index(fields=['state', 'id'])], 'pk_attr': 'id', 'table_description': "One event of the platform, stored before it is applied. The unique pair is the platform's own identity of it."},
             bases=['Row'],
         ),
         ops.CreateModel(
