@@ -6,15 +6,15 @@ delivery number is the carrier's idempotency key, so an unknown outcome is answe
 
 import payments
 from backend.delivery import addresses, assignment, parcels
-from backend.delivery.carriers.base import CarrierRefused, CarrierUnclear, Order
+from backend.delivery.carriers.base import CarrierRefused, CarrierUnclear, Order, OrderExists
 from backend.delivery.models import Parcel
 from backend.delivery.planner import DELIVERY_BILL, DOCUMENT_OUT
-from backend.delivery.reviews import ReviewKind, open_review
+from backend.delivery.reviews import ReviewKind, open_review, settle_by_fact
 from backend.delivery.runtime import runtime
 from backend.delivery.states import By, ParcelAction, ParcelState
 from kernel import clock, db, outbox
 from kernel.outbox import Delivery
-from kernel.problems import Conflict
+from kernel.problems import Conflict, Invalid
 
 ORDER, RECALL = "delivery.order", "delivery.recall"
 _UNCLEAR_TRIES = 6
@@ -87,7 +87,7 @@ async def place_order(job: Delivery) -> None:
     except CarrierRefused as refusal:
         await _refused(job, refusal.code, refusal.reason)
     except CarrierUnclear as unclear:
-        if job.attempts == _UNCLEAR_TRIES:
+        if job.attempts == _UNCLEAR_TRIES or isinstance(unclear, OrderExists):
             await _ask_a_person(parcel.delivery_no, str(unclear))
         raise
     else:
@@ -102,14 +102,18 @@ async def _accepted(job: Delivery, waybill_no: str) -> None:
     async with db.transaction():
         parcel = await parcels.locked(delivery_no=job.payload["delivery_no"])
         if _waits_for_order(parcel, job):
-            parcel.waybill_no, parcel.news_at = waybill_no, clock.now()
-            parcel.poll_at = clock.now()
-            await parcels.step(parcel, ParcelAction.ACCEPT_ORDER, by=By.SYSTEM)
-            if parcel.cancel_at is not None:  # the case ended while the carrier was being asked
-                await _recall(parcel)
-            else:
-                await assignment.assign_if_unambiguous(parcel)
+            await _book(parcel, waybill_no)
+            await settle_by_fact(parcel, ReviewKind.BOOKING_UNCLEAR, "承运单位已给出运单号")
         await job.finish()
+
+
+async def _book(parcel: Parcel, waybill_no: str, actor_ref: str | None = None) -> None:
+    parcel.waybill_no, parcel.news_at, parcel.poll_at = waybill_no, clock.now(), clock.now()
+    await parcels.step(parcel, ParcelAction.ACCEPT_ORDER, by=By.SYSTEM, actor_ref=actor_ref)
+    if parcel.cancel_at is not None:  # the case ended while the carrier was being asked
+        await _recall(parcel)
+    else:
+        await assignment.assign_if_unambiguous(parcel)
 
 
 async def _refused(job: Delivery, code: str, reason: str) -> None:
@@ -137,6 +141,23 @@ async def order_again(*, delivery_no: str, clerk: str) -> None:
         if parcel.state != _S.BOOK_FAILED:
             raise Conflict("只有约寄未成功的包裹可以重新约寄")
         await _intend(parcel)
+
+
+async def adopt_waybill(*, delivery_no: str, waybill_no: str, clerk: str) -> None:
+    """The carrier told a clerk the waybill of an order whose answer was lost; the open order then finds it done.
+
+    Raises NotFound, Conflict (the order is not open, or the waybill belongs to another parcel).
+    """
+    if not waybill_no.strip() or not clerk.strip():
+        raise Invalid("请写明运单号和处理人")
+    async with db.transaction():
+        parcel = await parcels.locked(delivery_no=delivery_no)
+        if parcel.state != _S.QUOTED or parcel.order_at is None:
+            raise Conflict("只有正在约寄的包裹可以补录运单号")
+        if await Parcel.filter(carrier=parcel.carrier, waybill_no=waybill_no).exists():
+            raise Conflict("这个运单号已经属于另一个包裹")
+        await _book(parcel, waybill_no.strip(), actor_ref=clerk)
+        await settle_by_fact(parcel, ReviewKind.BOOKING_UNCLEAR, f"补录运单号：{clerk}")
 
 
 async def cancel_for_case(*, case_no: str, reason: str, job: Delivery | None = None) -> None:

@@ -85,7 +85,9 @@ class EmsSettings:
         "EMS_SIGN_KEY", help="EMS 签名密钥（base64，16 字节）；没有单独密钥时留空，改用授权码", secret=True, default=""
     )
     product_no: str = setting("EMS_PRODUCT_NO", help="业务产品代码，以合同为准（1 特快专递）", default="1")
-    quote_product: str = setting("EMS_QUOTE_PRODUCT", help="资费估算用的 15 位产品代码，以合同为准", default="")
+    quote_product: str = setting(
+        "EMS_QUOTE_PRODUCT", help="资费估算用的 15 位产品代码，以合同为准", default="000000000000001"
+    )
     contents: str = setting("EMS_CONTENTS_ATTRIBUTE", help="内件性质，以合同为准（1 文件）", default="1")
     payment_mode: str = setting("EMS_PAYMENT_MODE", help="付款方式，以合同为准（1 寄件人）", default="1")
     opcodes: tuple[tuple[str, Canonical], ...] = setting(

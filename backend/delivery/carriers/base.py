@@ -16,6 +16,10 @@ class CarrierUnclear(Exception):
     """Nobody knows whether it happened (time-out, half answer, an unknown code). Ask again with the same number."""
 
 
+class OrderExists(CarrierUnclear):
+    """The carrier knows our number but does not tell the waybill: repeating cannot help, a person has to ask."""
+
+
 class CarrierRefused(Exception):
     """The carrier answered, and the answer is no. `reason` is the carrier's own text, without personal data."""
 

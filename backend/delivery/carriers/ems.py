@@ -22,6 +22,7 @@ from backend.delivery.carriers.base import (
     CarrierReply,
     CarrierUnclear,
     Order,
+    OrderExists,
     Party,
 )
 from backend.delivery.carriers.ems_envelope import (
@@ -79,7 +80,7 @@ class Ems:
         raise CarrierUnclear("no fee in the estimate")
 
     async def create(self, order: Order) -> str:
-        """020003: the waybill of our order number. Raises CarrierRefused, CarrierUnclear."""
+        """020003: the waybill of our order number. Raises CarrierRefused, CarrierUnclear, OrderExists."""
         answer = await self._call(CREATE, [self._order(order)])
         waybill = _waybill(answer)
         if str(answer.get("retCode")) == OK:
@@ -87,8 +88,10 @@ class Ems:
                 raise CarrierUnclear("accepted without a waybill")
             return waybill
         if self._is_duplicate(answer):
-            # The order is there; a duplicate error may or may not repeat its waybill.
-            return waybill or await self._find(order.delivery_no)
+            # The order is there; a duplicate error may or may not repeat its waybill, and no call asks by our number.
+            if waybill is None:
+                raise OrderExists("the order exists, its waybill was not told")
+            return waybill
         self._require_ok(answer)
         raise CarrierUnclear("not accepted")
 
@@ -145,14 +148,6 @@ class Ems:
         }
         text = json.dumps(body, ensure_ascii=False).encode()
         return CarrierReply(200, {"Content-Type": "application/json; charset=utf-8"}, text)
-
-    async def _find(self, delivery_no: str) -> str:
-        """The waybill of an order that exists, asked by our own number. Raises CarrierUnclear."""
-        answer = await self._call(TRACK, {"logisticsOrderNo": delivery_no, "direction": "0"})
-        waybill = _waybill(answer)
-        if str(answer.get("retCode")) != OK or waybill is None:
-            raise CarrierUnclear("the order exists but its waybill is unknown")
-        return waybill
 
     async def _call(self, api: str, document: Any) -> dict[str, Any]:
         fields = {

@@ -5,7 +5,7 @@ import pytest
 import payments
 from backend.cases.ports import DeliveryWish
 from backend.delivery import booking, handlers, queries
-from backend.delivery.carriers.base import CarrierRefused, CarrierUnclear
+from backend.delivery.carriers.base import CarrierRefused, CarrierUnclear, OrderExists
 from backend.delivery.models import Parcel, Review
 from backend.delivery.states import Canonical
 from backend.delivery.tracking import ingest
@@ -80,6 +80,21 @@ async def test_what_stays_unclear_is_shown_to_a_person_once(world) -> None:
             await ordered(parcel)
     assert [r.kind for r in await Review.all()] == ["booking_unclear"]
     assert (await Parcel.get(id=parcel.id)).state == "QUOTED"
+
+
+async def test_an_order_the_carrier_knows_but_does_not_tell_goes_to_a_person_who_enters_the_waybill(world) -> None:
+    parcel = await world.planned(await world.citizen())
+    await both(parcel, paid_first=True)
+    world.carrier.script = [OrderExists("duplicate")]
+    with pytest.raises(OrderExists):
+        await ordered(parcel)
+    assert [r.kind for r in await Review.all()] == ["booking_unclear"]
+    await booking.adopt_waybill(delivery_no=parcel.delivery_no, waybill_no="1100000000009", clerk="李主任")
+    assert (await ordered(parcel)).waybill_no == "1100000000009"
+    assert world.carrier.calls == ["create"]
+    assert (await Review.get()).outcome == "accept"
+    with pytest.raises(Conflict):
+        await booking.adopt_waybill(delivery_no=parcel.delivery_no, waybill_no="1100000000009", clerk="李主任")
 
 
 async def test_a_refused_order_may_be_ordered_again_by_a_clerk(world) -> None:
