@@ -1,9 +1,19 @@
 """Small adapters between slices that do not know each other; wiring puts them in place."""
 
 from backend.delivery import queries as delivery
+from backend.identity import queries as identity
 from backend.onewindow.ports import ParcelReport, ParcelStep
 from kernel import clock
 from kernel.problems import NotFound
+from notifications import Addresses
+
+
+class PeopleDirectory:
+    """Where notifications find a person."""
+
+    async def addresses(self, recipient_ref: str) -> Addresses:
+        """The WeChat address, if the account has one; an unknown person has none."""
+        return Addresses(openid=await identity.openid(recipient_ref))
 
 
 class ParcelReports:

@@ -81,6 +81,11 @@ async def timeline(*, actor: Actor, case_no: str) -> Timeline:
     return Timeline(case_no=case_no, items=tuple(sorted(lines, key=lambda line: line.at)))
 
 
+async def outstanding_fen(case_no: str) -> int:
+    """What is still to be paid for a case, in fen."""
+    return sum(b.due_fen - b.paid_fen for b in await payments.bills_of(subject_of(case_no)) if b.payable)
+
+
 def subject_of(case_no: str) -> str:
     """How payments names what a bill of this case is for."""
     return f"case:{case_no}"

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import notifications
 import payments
-from backend import bridges
+from backend import bridges, notices
 from backend.cases import handlers as case_handlers
 from backend.cases import runtime as cases
 from backend.cases.settings import CasesSettings
@@ -33,6 +34,7 @@ from kernel.settings import DatabaseSettings, DeploymentSettings
 from kernel.storage import StorageSettings
 from kernel.wechat import WeChat, WeChatSettings
 from kernel.wechat_push import PushDoor
+from notifications import handlers as notification_handlers
 from payments import handlers as payment_handlers
 
 # Label of each slice → the modules that hold its tables. Migrations live beside them.
@@ -50,10 +52,13 @@ APPS: dict[str, list[str]] = {
 SETTINGS: tuple[type[Any], ...] = (
     DatabaseSettings, DeploymentSettings, crypto.CryptoSettings, RedisSettings, StorageSettings, WeChatSettings,
     IdentitySettings, RegisterSettings, CasesSettings, payments.PaymentSettings, payments.WeChatPaySettings,
-    OneWindowSettings, DeliverySettings, EmsSettings,
+    OneWindowSettings, DeliverySettings, EmsSettings, notifications.NotificationSettings,
 )  # fmt: skip
 
-_HANDLERS = (housekeeping, payment_handlers, identity_handlers, case_handlers, onewindow_handlers, delivery_handlers)
+_HANDLERS = (
+    housekeeping, payment_handlers, notification_handlers, identity_handlers, case_handlers, onewindow_handlers,
+    delivery_handlers, notices,
+)  # fmt: skip
 _SANDBOX_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -124,6 +129,12 @@ def _configure_slices(values: dict[type[Any], Any], deployment: DeploymentSettin
         register=RegisterClient(register, Partner("register", register.base_url)),
     )
     payments.configure(values[payments.PaymentSettings], values[payments.WeChatPaySettings])
+    notifications.configure(
+        settings=values[notifications.NotificationSettings],
+        directory=bridges.PeopleDirectory(),
+        wechat=wechat,
+        push_configured=bool(values[WeChatSettings].push_token),
+    )
     cases.configure(
         values[CasesSettings],
         planner=Planner(),

@@ -12,6 +12,8 @@ from miniprogram_api.pages import PageQuery
 from payments import BillView, PaymentView
 
 _TAG = "缴费"
+# The product the phone asks for → the channel that carries it.
+_CHANNELS = {"wechat_jsapi": "wechat"}
 
 
 class BillsPage(msgspec.Struct, frozen=True):
@@ -46,7 +48,7 @@ async def bill(call: Call) -> BillView:
 )  # fmt: skip
 async def start_payment(call: Call, body: StartPayment) -> PaymentView:
     return await payments.start_payment(
-        owner_ref=call.actor.account_ref, bill_no=call.path["bill_no"], channel=body.channel,
+        owner_ref=call.actor.account_ref, bill_no=call.path["bill_no"], channel=_CHANNELS[body.channel],
         payer_openid=await identity.openid(call.actor.account_ref), idem=call.idem,
     )  # fmt: skip
 

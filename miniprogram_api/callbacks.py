@@ -26,7 +26,7 @@ class PushQuery(msgspec.Struct, frozen=True):
 
 @endpoint("POST", "/callbacks/wechat-pay", summary="微信支付通知", tag=_TAG, roles=PUBLIC, raw_answer="application/json", max_body=_MOST)
 async def wechat_pay(call: Call) -> Raw:
-    answer = await payments.receive_notice(channel="wechat_jsapi", headers=call.headers, raw=call.raw)
+    answer = await payments.receive_notice(channel="wechat", headers=call.headers, raw=call.raw)
     return Raw(body=answer.body, status=answer.status, headers=dict(answer.headers))
 
 

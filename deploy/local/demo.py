@@ -1,0 +1,52 @@
+"""`make demo`: plays the whole journey over HTTP against the running product and prints the finished timeline."""
+
+import asyncio
+import os
+import sys
+import time
+
+import aiohttp
+
+from deploy.local.people import Cast, Unexpected
+from deploy.local.processes import is_taken
+from deploy.local.story import Story
+
+API_PORT = int(os.environ.get("API_PORT", "8000"))
+SANDBOX_PORT = int(os.environ.get("SANDBOX_PORT", "18100"))
+_STEPS = 14
+
+
+def say(text: str) -> None:
+    """One line to the person at the terminal."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+async def main() -> int:
+    """Exit code 1 when the product does not run or the story stops."""
+    if not is_taken(API_PORT) or not is_taken(SANDBOX_PORT):
+        say("产品还没有启动：请先在另一个终端执行 make run，看到“掌上办已就绪”后再试")
+        return 1
+    began, done = time.monotonic(), 0
+    timeout = aiohttp.ClientTimeout(total=30)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        story = Story(
+            Cast(session, f"http://127.0.0.1:{API_PORT}", SANDBOX_PORT), lambda text: say(f"  [{done + 1:>2}/{_STEPS}] {text}")
+        )
+        say("演示：补办老年人优待证——从登录到证件到手\n")
+        try:
+            async for _ in story.play():
+                done += 1
+            lines = await story.timeline()
+        except Unexpected as error:
+            say(f"\n✗ 演示中断：{error}\n  日志在 .run/logs/")
+            return 1
+    say(f"\n办件 {story.case_no} 的全过程：")
+    for line in lines:
+        say(f"  {line['at'][5:16].replace('T', ' ')}  {line['text']}" + (f"（{line['detail']}）" if line.get("detail") else ""))
+    say(f"\n共缴费 {story.money_paid_fen / 100:.2f} 元，用时 {time.monotonic() - began:.1f} 秒")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
