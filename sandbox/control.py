@@ -132,8 +132,11 @@ class _CommonVerbs:
         query = request.query
         try:
             after, limit = int(query.get("after", "0")), int(query.get("limit", "100"))
+            last = int(query.get("last", "0"))
         except ValueError as error:
-            raise ControlError(400, "after 与 limit 必须是整数") from error
+            raise ControlError(400, "after、limit 与 last 必须是整数") from error
+        if last > 0:
+            return {"requests": self.partner.store.last_requests(min(last, 1000))}
         lines = self.partner.store.requests(call=query.get("call"), after=after, limit=max(1, min(limit, 1000)))
         return {"requests": lines, "next_after": lines[-1]["id"] if lines else after}
 

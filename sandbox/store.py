@@ -193,6 +193,13 @@ class Store:
         rows = self._execute(sql, (self.partner, after, call, call, limit)).fetchall()
         return [{"id": line, **_doc(body)} for line, body in rows]
 
+    def last_requests(self, limit: int) -> list[Doc]:
+        """The newest lines of the request log, oldest first."""
+        rows = self._execute(
+            "SELECT id, body FROM request WHERE partner=? ORDER BY id DESC LIMIT ?", (self.partner, limit)
+        ).fetchall()
+        return [{"id": line, **_doc(body)} for line, body in reversed(rows)]
+
     # -- pending callbacks (used by sandbox.callbacks) ---------------------------------------------------------------
 
     def add_callback(self, kind: str, payload: Doc, due_at: float) -> int:

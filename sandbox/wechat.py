@@ -31,7 +31,7 @@ class WeChat(Partner):
 
     name, title, port_offset = "wechat", "微信", 1
     fault_effects = ("invalidate_token", "without", "push", "sent")
-    keep_on_reset = ("person",)
+    keep_on_reset = ("person", "_openid")
     default_config = {
         "with_unionid": False,  # only mini-programs bound to an Open Platform account get one
         "country_code_number": False,  # the documentation says text, its sample shows a number

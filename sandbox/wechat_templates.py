@@ -13,5 +13,6 @@ DEMO_TEMPLATES: tuple[Doc, ...] = (
     _template("correction", "材料补正通知", ["character_string1", "thing2", "thing3", "date4"]),
     _template("payment", "待缴费提醒", ["character_string1", "thing2", "amount3", "thing4"]),
     _template("result", "办理结果通知", ["character_string1", "thing2", "phrase3", "time4", "thing5"]),
+    _template("refund", "退款提醒", ["character_string1", "thing2", "amount3", "thing4"]),
     _template("delivery", "快递派送提醒", ["character_string1", "thing2", "phrase3", "time4", "thing5"]),
 )

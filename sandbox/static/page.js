@@ -135,6 +135,8 @@ async function draw(entry, served) {
   }
   const shown = JSON.stringify([facts, panel.chosen?.()]);
   if (shown === entry.shown) return;
+  // Somebody is choosing or typing in this panel: the news can wait until the field is left.
+  if (body.contains(document.activeElement) && document.activeElement.matches("select, input, textarea")) return;
   entry.shown = shown;
   const waiting = facts && !facts.failure ? (panel.waiting?.(facts) ?? 0) : 0;
   badge.hidden = waiting === 0;

@@ -296,16 +296,8 @@ function troubleOf({ name, title, calls, faults, counters }) {
 }
 
 async function showLog(name, title) {
-  const { counters } = await call(name, "");
-  const lines = [];
-  let after = 0;
-  while (lines.length < counters.requests) {
-    const page = await call(name, `requests?limit=1000&after=${after}`);
-    if (page.requests.length === 0) break;
-    lines.push(...page.requests);
-    after = page.next_after;
-  }
-  const text = newest(lines).slice(0, 15).map((line) =>
+  const { requests } = await call(name, "requests?last=15");
+  const text = newest(requests).map((line) =>
     h("details", {}, h("summary", {}, `${clock(line.at)} ${line.call} → ${line.answer.dropped ? "断线" : line.answer.status} 验签：${line.verdict ?? "–"}`),
       h("pre", {}, `${line.method} ${line.path}\n\n${decode(line.body)}\n\n→ ${line.answer.body}`)));
   trouble.log = { title, lines: text };

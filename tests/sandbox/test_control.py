@@ -83,6 +83,8 @@ async def test_a_call_is_answered_logged_and_kept_with_its_history(bank: Bank, h
         line = (await answer.json())["requests"][0]
     assert (line["method"], line["path"], line["number"], line["verdict"]) == ("POST", "/pay/7?x=%2F", "7", "ok")
     assert base64.b64decode(line["body"]) == b"\x00raw"
+    async with http.get(bank.url + "/_control/requests?last=1") as answer:
+        assert [one["id"] for one in (await answer.json())["requests"]] == [line["id"]]
     async with http.get(bank.url + "/_control/orders/7") as answer:
         assert [step["event"] for step in (await answer.json())["history"]] == ["paid"]
     async with http.get(bank.url + "/_control/orders/8") as answer:

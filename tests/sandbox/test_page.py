@@ -1,6 +1,7 @@
 """The program and its page: start, settings for the product, the page's files, routes to the partners, a clean end."""
 
 import asyncio
+import re
 import signal
 import socket
 import sys
@@ -15,6 +16,8 @@ from sandbox.page import ControlServer
 from sandbox.partner import Run
 from sandbox.register import build as build_register
 from sandbox.store import Database
+from sandbox.wechat import build as build_wechat
+from sandbox.wechat_templates import DEMO_TEMPLATES
 
 ROOT = Path(__file__).parents[2]
 
@@ -148,3 +151,16 @@ async def test_a_missing_partner_and_foreign_sites_are_refused(page: ControlServ
             assert answer.status == 403
         async with http.get(f"{page.url}/api/partners", headers={"Host": "evil.example"}) as answer:
             assert answer.status == 403
+
+
+async def test_the_manual_names_every_verb_setting_and_template(tmp_path: Path) -> None:
+    manual = re.sub(r"\{[^{}/\"]*\}", "{}", (ROOT / "docs" / "sandbox.md").read_text(encoding="utf-8"))
+    database = Database(tmp_path / "state.sqlite3")
+    run = Run(tmp_path, database, base_port=0)
+    for partner in (build_wechat(run), build_register(run)):
+        paths = {route.resource.canonical for route in partner.app.router.routes() if route.resource}
+        named = {re.sub(r"\{[^{}]*\}", "{}", path).removesuffix("/faults/{}") for path in paths}
+        assert [path for path in sorted(named) if path.startswith("/_control") and path not in manual] == []
+        assert [name for name in (*partner.config, *partner.fault_effects, *partner.calls) if name not in manual] == []
+    assert [found["title"] for found in DEMO_TEMPLATES if str(found["template_id"]) not in manual] == []
+    database.close()
