@@ -23,6 +23,14 @@ from payments.gateways.base import (
 
 MERCHANT, APP = "1900000109", "wxd678efh567hg6787"
 _numbers = itertools.count(1)
+CAPABILITIES = Capabilities(
+    minimum_fen=1,
+    maximum_fen=10**10,
+    needs_payer_id=True,
+    order_life_seconds=7200,
+    least_life_seconds=90,
+    client_action_life_seconds=6600,
+)
 
 
 @dataclass
@@ -47,14 +55,7 @@ class FakeChannel:
     faults: dict[str, list[str]] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
     proven_not_found: bool = False
-    capabilities: Capabilities = Capabilities(
-        minimum_fen=1,
-        maximum_fen=10**10,
-        needs_payer_id=True,
-        order_life_seconds=7200,
-        least_life_seconds=90,
-        client_action_life_seconds=6600,
-    )
+    capabilities: Capabilities = CAPABILITIES
 
     def order_body(self, draft: OrderDraft) -> bytes:
         return json.dumps({"no": draft.payment_no, "total": draft.amount_fen, "payer": draft.payer_id}).encode()

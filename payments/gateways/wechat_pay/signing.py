@@ -50,11 +50,12 @@ def authorization(*, mchid: str, serial: str, nonce: str, timestamp: int, signat
 
 
 def decoded_signature(text: str) -> bytes | None:
-    """The signature's bytes, or None: base64 is decoded strictly, padding and alphabet included."""
+    """The bytes, or None: base64 is decoded strictly, so that one message has one spelling."""
     try:
-        return base64.b64decode(text, validate=True)
+        raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return None
+    return raw if base64.b64encode(raw).decode() == text else None
 
 
 def verifies(key: RSAPublicKey, message: bytes, signature: bytes) -> bool:
