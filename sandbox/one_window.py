@@ -20,6 +20,7 @@ from sandbox.one_window_desk import MAX_FILE_BYTES, Desk, needed_text, rejected
 from sandbox.one_window_events import EVENT_CONFIG, LADDER, PUSH_PATH, Events
 from sandbox.one_window_events import KIND as EVENT_KIND
 from sandbox.one_window_multipart import read_form
+from sandbox.one_window_states import DRAFT
 from sandbox.one_window_wire import (
     BAD_SIGNATURE,
     MESSAGES,
@@ -117,8 +118,15 @@ class OneWindow(Partner):
         self.control("POST", "/script", self.auto_script)
 
     def seed(self) -> None:
+        self._tasks_read_ns = 0
+        self._read_tasks()
+
+    def _read_tasks(self) -> None:
+        """Learn the tasks file again whenever somebody wrote it, also while running."""
         path = Path(self.config["tasks_file"] or self.run.folder / "one_window_tasks.json")
-        if path.exists():
+        written_ns = path.stat().st_mtime_ns if path.exists() else 0
+        if written_ns and written_ns != self._tasks_read_ns:
+            self._tasks_read_ns = written_ns
             self._teach(json.loads(path.read_text(encoding="utf-8")))
 
     def environment(self) -> dict[str, str]:
@@ -151,6 +159,7 @@ class OneWindow(Partner):
         return self.answer({"code": code, "message": text, "data": data, "requestId": uuid4().hex}, status=status)
 
     async def _verified(self, request: web.Request, verb: str) -> tuple[Signed, bytes]:
+        self._read_tasks()
         body = await request.read()
         signed = verify(
             profile=self.config["profile"],
@@ -264,7 +273,9 @@ class OneWindow(Partner):
 
     async def show_cases(self, _: web.Request) -> Doc:
         names = ("projectNo", "clientRef", "taskCode", "state", "dataVersion", "accepted", "archived", "seq")
-        return {"cases": [{name: case[name] for name in names} for case in self.store.all("case")]}
+        # A number without a push is not a case yet.
+        cases = [case for case in self.store.all("case") if case["state"] != DRAFT]
+        return {"items": [{name: case[name] for name in names} for case in cases]}
 
     async def show_case(self, request: web.Request) -> Doc:
         number = request.match_info["number"]

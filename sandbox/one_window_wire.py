@@ -47,7 +47,7 @@ MESSAGES = {
 }
 
 
-class Refusal(Exception):  # noqa: N818 - an answer of the protocol, not a fault of the program
+class Refusal(Exception):
     """A business answer other than 200; travels as HTTP 200 with this code."""
 
     def __init__(self, code: int, message: str | None = None, **data: Any) -> None:

@@ -20,7 +20,9 @@ async def run_courier(arguments: argparse.Namespace) -> None:
             return
         if not arguments.name or not arguments.areas:
             raise Refused("新建快递员需要 --name 和 --areas（负责的区划代码，逗号分隔）")
-        password = arguments.password or getpass.getpass("为快递员设置密码（留空自动生成）：") or secrets.token_urlsafe(9)
+        password = (
+            arguments.password or getpass.getpass("为快递员设置密码（留空自动生成）：") or secrets.token_urlsafe(9)
+        )
         courier = await courier_accounts.create_courier(
             login_name=arguments.login, password=password, carrier=arguments.carrier, name=arguments.name,
             phone=arguments.phone, areas=tuple(arguments.areas.split(",")),
@@ -72,9 +74,9 @@ async def run_parked(arguments: argparse.Namespace) -> None:
     """What the one-window platform refused, and decisions and money that a person must look at."""
     async with opened():
         for row in await onewindow.parked():
-            say(f"转送 #{row.id}  {row.case_no}  {row.verb}  {row.code}  {row.note}")
+            say(f"转送 {row.ref}  {row.case_no}  {row.verb}  {row.code}  {row.note}")
         for review in await onewindow.for_review():
-            say(f"事件 #{review.id}  {review.case_no or review.project_no}  {review.type}  {review.note}")
+            say(f"事件 {review.project_no}:{review.seq}  {review.case_no or ''}  {review.type}  {review.note}")
         for difference in await payments.open_differences():
             say(f"资金  {difference['class']}  {difference['payment_no'] or ''}  {difference['detail']}")
 

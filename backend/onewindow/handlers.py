@@ -34,10 +34,9 @@ async def _versioned(delivery: Delivery, verb: str) -> None:
 
 async def tell_parcel(delivery: Delivery) -> None:
     """parcel.moved, parcel.delivered: the platform learns where the result is."""
-    number, state = delivery.payload["delivery_no"], delivery.payload.get("state", "DELIVERED")
-    await forwarding.forward(
-        delivery, Order(case_no=delivery.payload["case_no"], verb=DELIVERY, subject=f"{number}:{state}")
-    )
+    # The event's own number: a second failed attempt is news again.
+    subject = f"{delivery.payload['delivery_no']}:{delivery.key.rpartition(':')[2]}"[:64]
+    await forwarding.forward(delivery, Order(case_no=delivery.payload["case_no"], verb=DELIVERY, subject=subject))
 
 
 def _sending(name: str, handler: Handler) -> Topic:

@@ -25,6 +25,23 @@ PAGE_TYPES = {
     IdType.HMT_PERMIT.value: "154",
     IdType.FOREIGN_PERMANENT.value: "553",
 }
+PARCEL_WORDS = frozenset(
+    {
+        "BOOKED",
+        "ASSIGNED",
+        "PICKED_UP",
+        "IN_TRANSIT",
+        "OUT_FOR_DELIVERY",
+        "ATTEMPT_FAILED",
+        "HELD",
+        "DELIVERED",
+        "REFUSED",
+        "RETURNING",
+        "RETURNED",
+        "LOST",
+        "CANCELLED",
+    }
+)
 _SUFFIXES = {"image/jpeg": "jpg", "image/png": "png", "application/pdf": "pdf"}
 
 
@@ -205,16 +222,21 @@ def withdraw(*, project_no: str, wire_version: int, reason: str) -> dict[str, An
     return {"projectNo": project_no, "dataVersion": wire_version, "reason": reason or "申请人撤回"}
 
 
-def delivery(report: ParcelReport, *, project_no: str) -> dict[str, Any]:
-    """Where the parcel with the result is."""
+def delivery(report: ParcelReport, *, project_no: str) -> dict[str, Any] | None:
+    """Where the parcel with the result is; None while nothing happened that the contract has a word for.
+
+    A carrier's “signed” is not among the words: only our own confirmed hand-over is DELIVERED.
+    """
+    steps = [step for step in report.steps if step.canonical in PARCEL_WORDS]
+    if not steps:
+        return None
     body: dict[str, Any] = {
         "projectNo": project_no,
         "direction": "OUT",
         "carrier": report.carrier,
         "waybillNo": report.waybill_no,
         "events": [
-            {"canonical": step.canonical, "at": step.at, "place": step.place, "text": step.text}
-            for step in report.steps
+            {"canonical": step.canonical, "at": step.at, "place": step.place, "text": step.text} for step in steps
         ],
     }
     if report.proof:

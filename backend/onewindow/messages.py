@@ -74,9 +74,10 @@ async def discard(row: Forwarding) -> None:
 async def _content(row: Forwarding, project: Project, version: int) -> dict[str, object]:
     if row.verb == DELIVERY:
         report = await runtime().parcels.report(delivery_no=row.subject.partition(":")[0])
-        if report is None:
+        told = mapping.delivery(report, project_no=project.project_no) if report else None
+        if told is None:
             raise NothingToTell
-        return mapping.delivery(report, project_no=project.project_no)
+        return told
     package = await cases.package(case_no=row.case_no)
     if row.verb == WITHDRAW:
         return mapping.withdraw(project_no=project.project_no, wire_version=version, reason=package.withdraw_reason)

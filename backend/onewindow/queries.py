@@ -75,6 +75,12 @@ async def forwarding(*, case_no: str) -> ForwardingView | None:
     return (await forwardings(case_nos=[case_no])).get(case_no)
 
 
+async def forwarding_label(case_no: str) -> str | None:
+    """What to tell the applicant while the latest message is not acknowledged; None when there is nothing to tell."""
+    view = await forwarding(case_no=case_no)
+    return None if view is None or view.state == ForwardingState.ACKNOWLEDGED else view.label
+
+
 async def forwardings(*, case_nos: Sequence[str]) -> dict[str, ForwardingView]:
     """The same for a page of cases, in one read. Parcels are told apart and do not count here."""
     rows = await Forwarding.filter(case_no__in=list(case_nos)).exclude(verb="delivery.push").order_by("id")

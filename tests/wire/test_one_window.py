@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import pytest
 
@@ -10,7 +11,7 @@ from backend.cases.models import Case, Certificate, Event, ResultFile
 from backend.onewindow import forwarding, queries
 from backend.onewindow.models import Forwarding, Project
 from backend.onewindow.ports import ParcelReport, ParcelStep
-from kernel import db, outbox, storage
+from kernel import clock, db, outbox, storage
 from tests.backend.onewindow.conftest import Parcels, Platform, callback_url, parcels, platform, storage_folder, work
 from tests.backend.onewindow.samples import ID_NUMBER, PHOTO, Sample, attach, submitted_case
 
@@ -171,7 +172,7 @@ async def test_a_message_too_old_is_given_up_and_shown(platform: Platform, work:
     sample = await submitted_case()
     await platform.fault("case.push", {"code": 500}, times=50)
     await work()
-    await db.execute("UPDATE onewindow_forwarding SET started_at = ?", "2020-01-01 00:00:00+00:00")
+    await Forwarding.all().update(started_at=clock.now() - timedelta(hours=73))
     await hurry()
     await work()
     assert (await sent(sample)).state == "dead"
