@@ -97,13 +97,13 @@ def _tidy(text: str) -> str:
 def seal(parcel: Parcel, recipient: Recipient, where: Place) -> None:
     """Puts the receiver into a new parcel: sealed for this parcel, with masks beside."""
     full = f"{where.below}{recipient.address}"
-    parcel.region_code = where.code
+    city = "" if where.city == where.province else where.city
+    parcel.region_code, parcel.region_name = where.code, f"{where.province}{city}{where.county}"
     parcel.name_sealed = crypto.seal(recipient.name, context=_context("name", parcel))
     parcel.phone_sealed = crypto.seal(recipient.phone, context=_context("phone", parcel))
     parcel.address_sealed = crypto.seal(full, context=_context("address", parcel))
     parcel.name_mask, parcel.phone_mask = mask_name(recipient.name), mask_phone(recipient.phone)
-    city = "" if where.city == where.province else where.city
-    parcel.address_mask = mask_address(f"{where.province}{city}{where.county}{full}")[:200]
+    parcel.address_mask = mask_address(f"{parcel.region_name}{full}")[:200]
 
 
 async def receiver(parcel: Parcel) -> Party:
@@ -119,9 +119,9 @@ async def receiver(parcel: Parcel) -> Party:
     )
 
 
-async def full_address(parcel: Parcel) -> str:
-    """The whole address in one line, for the courier who carries it and for its owner."""
-    return (await receiver(parcel)).whole_address if parcel.address_sealed else ""
+def full_address(parcel: Parcel) -> str:
+    """The whole address in one line, for the courier who carries it. No look-up: his list shows many."""
+    return f"{parcel.region_name or ''}{_open(parcel.address_sealed, 'address', parcel)}"
 
 
 def _open(sealed: str | None, column: str, parcel: Parcel) -> str:

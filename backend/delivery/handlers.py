@@ -1,6 +1,6 @@
 """What the delivery slice listens to and does on time: its topics, subscriptions and timers, collected by the wiring."""
 
-from backend.delivery import booking, tracking
+from backend.delivery import booking, service, tracking
 from backend.delivery.planner import DELIVERY_BILL
 from kernel.jobs import Job
 from kernel.outbox import Delivery, Topic
@@ -44,4 +44,7 @@ SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
     "case.refused": ("delivery.case_ended",),
 }
 
-JOBS: tuple[Job, ...] = (Job(name="delivery.poll", every_seconds=60, run=tracking.poll, timeout_seconds=60),)
+JOBS: tuple[Job, ...] = (
+    Job(name="delivery.poll", every_seconds=60, run=tracking.poll, timeout_seconds=60),
+    Job(name="delivery.sweep", every_seconds=3600, run=service.sweep, timeout_seconds=60),
+)

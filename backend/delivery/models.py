@@ -46,6 +46,7 @@ class Parcel(Row):
     amount_fen = fields.BigIntField(default=0)
     bill_no = fields.CharField(max_length=32, null=True)
     region_code = fields.CharField(max_length=12, null=True)
+    region_name = fields.CharField(max_length=120, null=True)  # province, city and county, as they were called then
     name_sealed = fields.TextField(null=True)
     name_mask = fields.CharField(max_length=120, null=True)
     phone_sealed = fields.TextField(null=True)

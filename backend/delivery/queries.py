@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from backend.delivery import addresses, parcels, receipts, sign_code
+from backend.delivery.couriers import FAILURE_LABELS, FailureReason
 from backend.delivery.models import Parcel, ParcelEvent
 from backend.delivery.receipts import ReceiptView
 from backend.delivery.runtime import runtime
@@ -165,7 +166,7 @@ async def courier_parcels(*, actor: Actor, cursor: str | None, limit: int) -> Co
     open_rows = await query.filter(state__not_in=ended).order_by("-id").limit(size + 1)
     ended_rows = await query.filter(state__in=ended, state_at__gt=since).order_by("-id").limit(size + 1)
     rows = sorted([*open_rows, *ended_rows], key=lambda row: row.id, reverse=True)
-    items = tuple([await _for_courier(row) for row in rows[:size]])
+    items = tuple(_for_courier(row) for row in rows[:size])
     return CourierPage(items=items, next_cursor=items[-1].waybill_no if len(rows) > size else None)
 
 
@@ -176,17 +177,17 @@ async def courier_parcel(*, actor: Actor, waybill_no: str) -> CourierParcel:
     row = await Parcel.get_or_none(waybill_no=waybill_no, courier_ref=actor.account_ref, carrier=actor.carrier)
     if row is None or (row.state in _ENDED and row.state_at < clock.now() - timedelta(hours=_FORGOTTEN_HOURS)):
         raise NotFound
-    return await _for_courier(row)
+    return _for_courier(row)
 
 
-async def _for_courier(row: Parcel) -> CourierParcel:
+def _for_courier(row: Parcel) -> CourierParcel:
     label = PARCEL.label(row.state)
     in_hands = row.taken_at is not None and row.state in IN_HANDS
     return CourierParcel(
         waybill_no=row.waybill_no or "",
         recipient_name=row.name_mask or "",
         recipient_phone=row.phone_mask or "",
-        address=await addresses.full_address(row) if in_hands else row.address_mask or "",
+        address=addresses.full_address(row) if in_hands else row.address_mask or "",
         in_hands=in_hands,
         state=row.state,
         status=label.status,
@@ -232,8 +233,10 @@ def _event(event: ParcelEvent) -> ParcelEventView:
     text = label.label
     if event.by == By.CARRIER and event.text_sealed:
         text = crypto.unseal_text(event.text_sealed, context=parcels.text_context(event.dedupe))
-    elif event.canonical == Canonical.UNKNOWN:
+    elif event.by == By.CARRIER and event.canonical == Canonical.UNKNOWN:
         text = "承运单位更新了轨迹"
+    elif event.by == By.COURIER and event.code in FAILURE_LABELS:
+        text = FAILURE_LABELS[FailureReason(event.code)]
     return ParcelEventView(
         at=clock.local(event.at),
         canonical=event.canonical,

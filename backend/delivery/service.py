@@ -13,6 +13,8 @@ from kernel import clock, db, ids
 from kernel.idempotency import Idempotency, run_once
 from kernel.problems import NotFound, PartnerDown
 
+_KEPT_DAYS, _SWEEP_BATCH = 30, 1000
+
 
 class CarrierSilent(PartnerDown):
     """The price is the carrier's and the carrier does not tell it: no invented price."""
@@ -79,6 +81,23 @@ async def _ask_carrier(where: addresses.Place) -> int:
         raise tariff.ZoneUnknown from None
     except CarrierUnclear:
         raise CarrierSilent from None
+
+
+async def sweep() -> None:
+    """Forgets prices nobody used and old counts of wrong codes, in bounded batches (a timer)."""
+    before = clock.now() - timedelta(days=_KEPT_DAYS)
+    await db.execute(
+        "DELETE FROM delivery_quote WHERE id IN "
+        "(SELECT id FROM delivery_quote WHERE case_no IS NULL AND valid_until_at < ? ORDER BY id LIMIT ?)",
+        before,
+        _SWEEP_BATCH,
+    )
+    await db.execute(
+        "DELETE FROM delivery_wrong_codes WHERE id IN "
+        "(SELECT id FROM delivery_wrong_codes WHERE created_at < ? ORDER BY id LIMIT ?)",
+        before,
+        _SWEEP_BATCH,
+    )
 
 
 async def new_sign_code(*, actor: Actor, delivery_no: str, idem: Idempotency | None) -> sign_code.SignCode:

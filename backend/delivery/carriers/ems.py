@@ -6,6 +6,7 @@ again with the same `logisticsOrderNo`, which the carrier treats as one order.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -184,7 +185,8 @@ class Ems:
         if code == OK:
             return
         if code in self._settings.refused_codes:
-            raise CarrierRefused(code, str(answer.get("retMsg") or "")[:120])
+            # The carrier's words may repeat what we sent: no phone or house number goes into our records.
+            raise CarrierRefused(code, re.sub(r"\d{3,}", "***", str(answer.get("retMsg") or ""))[:120])
         raise CarrierUnclear(f"answered {code}")
 
     def _is_duplicate(self, answer: dict[str, Any]) -> bool:

@@ -29,6 +29,7 @@ class Migration(migrations.Migration):
                 ('amount_fen', fields.BigIntField(default=0)),
                 ('bill_no', fields.CharField(null=True, max_length=32)),
                 ('region_code', fields.CharField(null=True, max_length=12)),
+                ('region_name', fields.CharField(null=True, max_length=120)),
                 ('name_sealed', fields.TextField(null=True, unique=False)),
                 ('name_mask', fields.CharField(null=True, max_length=120)),
                 ('phone_sealed', fields.TextField(null=True, unique=False)),

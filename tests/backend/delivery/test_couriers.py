@@ -110,6 +110,18 @@ async def test_ten_confirmations_at_once_deliver_once(door) -> None:
     assert len(await news("parcel.delivered")) == 1
 
 
+async def test_ten_wrong_guesses_at_once_are_counted_one_by_one(door) -> None:
+    citizen, courier, parcel = door
+    wrong = f"{(int(await code_of(citizen, parcel)) + 1) % 1_000_000:06d}"
+    results = await asyncio.gather(
+        *(couriers.hand_over(actor=courier, waybill_no=parcel.waybill_no, code=wrong, idem=None) for _ in range(10)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(r, couriers.sign_code.WrongCode) for r in results) == 4
+    assert sum(isinstance(r, couriers.sign_code.CodeLocked) for r in results) == 6
+    assert (await Parcel.get(id=parcel.id)).code_tries == 5
+
+
 async def test_another_courier_finds_nothing(world, door) -> None:
     citizen, _, parcel = door
     code = await code_of(citizen, parcel)

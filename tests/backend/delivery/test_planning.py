@@ -131,6 +131,17 @@ async def test_a_missing_or_unknown_quote_is_refused(world) -> None:
     assert await refused(citizen, DeliveryWish(way="mail", recipient=None)) == "/delivery/recipient"
 
 
+async def test_prices_nobody_used_are_forgotten_after_a_month(world, frozen_clock) -> None:
+    citizen = await world.citizen()
+    await service.quote(actor=citizen, region_code=STREET)
+    parcel = await world.planned(citizen)
+    frozen_clock.advance(days=31)
+    await service.quote(actor=citizen, region_code=TOWN)
+    await service.sweep()
+    left = await QuoteRow.all().order_by("id")
+    assert [row.case_no for row in left] == [parcel.case_no, None]
+
+
 async def test_one_quote_serves_one_case(world) -> None:
     citizen = await world.citizen()
     wish = await world.wish(citizen)
