@@ -14,7 +14,7 @@ def main() -> int:
     """Loads the configuration and serves until SIGTERM. Exit code 2 for a configuration fault, 1 for a taken port."""
     try:
         http, log = config.load(HttpSettings, logs.LogSettings)
-        wiring.check_settings()
+        wiring.load_settings()
     except config.ConfigError as error:
         sys.stderr.write("配置有问题，请改正后重试：\n" + "".join(f"  - {c}\n" for c in error.complaints))
         return 2

@@ -53,6 +53,13 @@ async def start_payment(call: Call, body: StartPayment) -> PaymentView:
     )  # fmt: skip
 
 
-@endpoint("GET", "/payments/{payment_no}", summary="支付进展；从收银台返回后调用，会立即向渠道核实", tag=_TAG, roles=CITIZEN, answer=PaymentView)
+@endpoint(
+    "GET",
+    "/payments/{payment_no}",
+    summary="支付进展；从收银台返回后调用，会立即向渠道核实",
+    tag=_TAG,
+    roles=CITIZEN,
+    answer=PaymentView,
+)
 async def payment(call: Call) -> PaymentView:
     return await payments.payment(owner_ref=call.actor.account_ref, payment_no=call.path["payment_no"])

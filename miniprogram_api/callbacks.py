@@ -24,31 +24,72 @@ class PushQuery(msgspec.Struct, frozen=True):
     openid: str = ""
 
 
-@endpoint("POST", "/callbacks/wechat-pay", summary="微信支付通知", tag=_TAG, roles=PUBLIC, raw_answer="application/json", max_body=_MOST)
+@endpoint(
+    "POST",
+    "/callbacks/wechat-pay",
+    summary="微信支付通知",
+    tag=_TAG,
+    roles=PUBLIC,
+    raw_answer="application/json",
+    max_body=_MOST,
+)
 async def wechat_pay(call: Call) -> Raw:
     answer = await payments.receive_notice(channel="wechat", headers=call.headers, raw=call.raw)
     return Raw(body=answer.body, status=answer.status, headers=dict(answer.headers))
 
 
-@endpoint("POST", "/callbacks/one-window/{verb}", summary="一窗受理平台推送办件事件", tag=_TAG, roles=PUBLIC, raw_answer="application/json", max_body=_MOST)
+@endpoint(
+    "POST",
+    "/callbacks/one-window/{verb}",
+    summary="一窗受理平台推送办件事件",
+    tag=_TAG,
+    roles=PUBLIC,
+    raw_answer="application/json",
+    max_body=_MOST,
+)
 async def one_window(call: Call) -> Raw:
     status, body = await inbound.receive(verb=call.path["verb"], headers=call.headers, raw=call.raw)
     return Raw(body=body, status=status)
 
 
-@endpoint("POST", "/callbacks/courier/{carrier}", summary="承运单位推送轨迹", tag=_TAG, roles=PUBLIC, raw_answer="application/json", max_body=_MOST)
+@endpoint(
+    "POST",
+    "/callbacks/courier/{carrier}",
+    summary="承运单位推送轨迹",
+    tag=_TAG,
+    roles=PUBLIC,
+    raw_answer="application/json",
+    max_body=_MOST,
+)
 async def courier(call: Call) -> Raw:
     answer = await tracking.receive_callback(carrier=call.path["carrier"], headers=call.headers, raw=call.raw)
     return Raw(body=answer.body, status=answer.status, headers=dict(answer.headers))
 
 
-@endpoint("GET", "/callbacks/wechat", summary="微信校验消息推送地址", tag=_TAG, roles=PUBLIC, query=PushQuery, raw_answer="text/plain")
+@endpoint(
+    "GET",
+    "/callbacks/wechat",
+    summary="微信校验消息推送地址",
+    tag=_TAG,
+    roles=PUBLIC,
+    query=PushQuery,
+    raw_answer="text/plain",
+)
 async def wechat_address(call: Call) -> Raw:
     text = wiring.running().push_door.check_address(msgspec.structs.asdict(call.query))
     return Raw(body=text.encode(), content_type="text/plain; charset=utf-8")
 
 
-@endpoint("POST", "/callbacks/wechat", summary="微信消息推送", tag=_TAG, roles=PUBLIC, query=PushQuery, raw_answer="text/plain", max_body=_MOST)
+@endpoint(
+    "POST",
+    "/callbacks/wechat",
+    summary="微信消息推送",
+    tag=_TAG,
+    roles=PUBLIC,
+    query=PushQuery,
+    raw_answer="text/plain",
+    max_body=_MOST,
+)
 async def wechat_push(call: Call) -> Raw:
     await wiring.running().push_door.receive(msgspec.structs.asdict(call.query), call.raw)
     return Raw(body=b"success", content_type="text/plain; charset=utf-8")

@@ -104,20 +104,49 @@ def _as(wanted: type[T], value: Any) -> T:
     return msgspec.convert(msgspec.to_builtins(value), wanted)
 
 
-@endpoint("POST", "/cases", summary="开始申请（建立草稿）", tag=_TAG, roles=CITIZEN, body=OpenCase, answer=CaseOpened, status=201, idempotent=True, limit="60/minute")
+@endpoint(
+    "POST",
+    "/cases",
+    summary="开始申请（建立草稿）",
+    tag=_TAG,
+    roles=CITIZEN,
+    body=OpenCase,
+    answer=CaseOpened,
+    status=201,
+    idempotent=True,
+    limit="60/minute",
+)
 async def open_case(call: Call, body: OpenCase) -> CaseOpened:
     return await service.open_draft(
         actor=call.actor, item_code=body.item_code, region_code=body.region_code.ljust(12, "0"), idem=call.idem
     )
 
 
-@endpoint("PUT", "/cases/{case_no}", summary="保存草稿", tag=_TAG, roles=CITIZEN, body=SaveDraft, answer=CaseMoved, limit="120/minute")
+@endpoint(
+    "PUT",
+    "/cases/{case_no}",
+    summary="保存草稿",
+    tag=_TAG,
+    roles=CITIZEN,
+    body=SaveDraft,
+    answer=CaseMoved,
+    limit="120/minute",
+)
 async def save_draft(call: Call, body: SaveDraft) -> CaseMoved:
     return await service.save_draft(actor=call.actor, case_no=call.path["case_no"], draft=_as(Draft, body))
 
 
 @endpoint(
-    "POST", "/cases/{case_no}/submission", summary="提交申请", tag=_TAG, roles=CITIZEN, body=Submit, answer=Submitted, status=201, idempotent=True, limit="60/minute"
+    "POST",
+    "/cases/{case_no}/submission",
+    summary="提交申请",
+    tag=_TAG,
+    roles=CITIZEN,
+    body=Submit,
+    answer=Submitted,
+    status=201,
+    idempotent=True,
+    limit="60/minute",
 )
 async def submit(call: Call, body: Submit) -> Submitted:
     return await submission.submit(
@@ -125,23 +154,49 @@ async def submit(call: Call, body: Submit) -> Submitted:
     )
 
 
-@endpoint("GET", "/cases", summary="我的办件", tag=_TAG, roles=CITIZEN, query=PageQuery, answer=queries.CasesPage, etag=True)
+@endpoint(
+    "GET", "/cases", summary="我的办件", tag=_TAG, roles=CITIZEN, query=PageQuery, answer=queries.CasesPage, etag=True
+)
 async def cases(call: Call) -> queries.CasesPage:
     return await queries.page(actor=call.actor, cursor=call.query.cursor, limit=call.query.limit)
 
 
-@endpoint("GET", "/cases/{case_no}", summary="一件办件：办理、缴费、寄送和下一步", tag=_TAG, roles=CITIZEN, answer=overview.CaseOverview, etag=True)
+@endpoint(
+    "GET",
+    "/cases/{case_no}",
+    summary="一件办件：办理、缴费、寄送和下一步",
+    tag=_TAG,
+    roles=CITIZEN,
+    answer=overview.CaseOverview,
+    etag=True,
+)
 async def case(call: Call) -> overview.CaseOverview:
     return await overview.case(actor=call.actor, case_no=call.path["case_no"])
 
 
-@endpoint("GET", "/cases/{case_no}/timeline", summary="办理过程（办理、缴费、寄送合在一起）", tag=_TAG, roles=CITIZEN, answer=overview.Timeline, etag=True)
+@endpoint(
+    "GET",
+    "/cases/{case_no}/timeline",
+    summary="办理过程（办理、缴费、寄送合在一起）",
+    tag=_TAG,
+    roles=CITIZEN,
+    answer=overview.Timeline,
+    etag=True,
+)
 async def timeline(call: Call) -> overview.Timeline:
     return await overview.timeline(actor=call.actor, case_no=call.path["case_no"])
 
 
 @endpoint(
-    "POST", "/cases/{case_no}/corrections/{number}", summary="提交补正", tag=_TAG, roles=CITIZEN, body=Correct, answer=CaseMoved, idempotent=True, limit="60/minute"
+    "POST",
+    "/cases/{case_no}/corrections/{number}",
+    summary="提交补正",
+    tag=_TAG,
+    roles=CITIZEN,
+    body=Correct,
+    answer=CaseMoved,
+    idempotent=True,
+    limit="60/minute",
 )
 async def correct(call: Call, body: Correct) -> CaseMoved:
     return await corrections.answer(
@@ -150,26 +205,57 @@ async def correct(call: Call, body: Correct) -> CaseMoved:
     )  # fmt: skip
 
 
-@endpoint("POST", "/cases/{case_no}/withdrawal", summary="撤回申请", tag=_TAG, roles=CITIZEN, body=Withdraw, answer=CaseMoved, idempotent=True, limit="30/minute")
+@endpoint(
+    "POST",
+    "/cases/{case_no}/withdrawal",
+    summary="撤回申请",
+    tag=_TAG,
+    roles=CITIZEN,
+    body=Withdraw,
+    answer=CaseMoved,
+    idempotent=True,
+    limit="30/minute",
+)
 async def withdraw(call: Call, body: Withdraw) -> CaseMoved:
-    return await service.withdraw(
-        actor=call.actor, case_no=call.path["case_no"], reason=body.reason, idem=call.idem
-    )
+    return await service.withdraw(actor=call.actor, case_no=call.path["case_no"], reason=body.reason, idem=call.idem)
 
 
-@endpoint("POST", "/cases/{case_no}/query-password", summary="重新获取查询密码", tag=_TAG, roles=CITIZEN, answer=QueryPassword, idempotent=True, limit="5/minute")
+@endpoint(
+    "POST",
+    "/cases/{case_no}/query-password",
+    summary="重新获取查询密码",
+    tag=_TAG,
+    roles=CITIZEN,
+    answer=QueryPassword,
+    idempotent=True,
+    limit="5/minute",
+)
 async def query_password(call: Call) -> QueryPassword:
     return await service.reissue_query_password(actor=call.actor, case_no=call.path["case_no"], idem=call.idem)
 
 
-@endpoint("GET", "/cases/{case_no}/results/{result_id}", summary="下载办理结果", tag=_TAG, roles=CITIZEN, raw_answer="application/octet-stream")
+@endpoint(
+    "GET",
+    "/cases/{case_no}/results/{result_id}",
+    summary="下载办理结果",
+    tag=_TAG,
+    roles=CITIZEN,
+    raw_answer="application/octet-stream",
+)
 async def result_file(call: Call) -> Raw:
-    view, data = await results.read_file(
-        actor=call.actor, case_no=call.path["case_no"], file_id=call.path["result_id"]
-    )
+    view, data = await results.read_file(actor=call.actor, case_no=call.path["case_no"], file_id=call.path["result_id"])
     return Raw(body=data, content_type=view.mime, headers={"Content-Disposition": "attachment"})
 
 
-@endpoint("POST", "/case-query", summary="不登录，用办件编号和查询密码查进度（已脱敏）", tag=_TAG, roles=PUBLIC, body=CaseLookup, answer=details.PublicStatus, limit="10/minute;50/hour")
+@endpoint(
+    "POST",
+    "/case-query",
+    summary="不登录，用办件编号和查询密码查进度（已脱敏）",
+    tag=_TAG,
+    roles=PUBLIC,
+    body=CaseLookup,
+    answer=details.PublicStatus,
+    limit="10/minute;50/hour",
+)
 async def look_up(call: Call, body: CaseLookup) -> details.PublicStatus:
     return await details.by_password(case_no=body.case_no, password=body.password)

@@ -46,7 +46,9 @@ async def me(call: Call) -> CourierMe:
     return await identity.courier_me(actor=call.actor)
 
 
-@endpoint("GET", "/courier/parcels", summary="分配给我的包裹", tag=_TAG, roles=COURIER, query=PageQuery, answer=CourierPage)
+@endpoint(
+    "GET", "/courier/parcels", summary="分配给我的包裹", tag=_TAG, roles=COURIER, query=PageQuery, answer=CourierPage
+)
 async def parcels(call: Call) -> CourierPage:
     return await queries.courier_parcels(actor=call.actor, cursor=call.query.cursor, limit=call.query.limit)
 
@@ -56,12 +58,30 @@ async def parcel(call: Call) -> CourierParcel:
     return await queries.courier_parcel(actor=call.actor, waybill_no=call.path["waybill_no"])
 
 
-@endpoint("POST", "/courier/parcels/{waybill_no}/pickup", summary="在窗口取件", tag=_TAG, roles=COURIER, answer=CourierAnswer, idempotent=True)
+@endpoint(
+    "POST",
+    "/courier/parcels/{waybill_no}/pickup",
+    summary="在窗口取件",
+    tag=_TAG,
+    roles=COURIER,
+    answer=CourierAnswer,
+    idempotent=True,
+)
 async def pick_up(call: Call) -> CourierAnswer:
     return await couriers.pick_up(actor=call.actor, waybill_no=call.path["waybill_no"], idem=call.idem)
 
 
-@endpoint("POST", "/courier/parcels/{waybill_no}/handover", summary="凭签收码交付，或按例外流程交付", tag=_TAG, roles=COURIER, body=HandOver, answer=CourierAnswer, idempotent=True, limit="60/minute")
+@endpoint(
+    "POST",
+    "/courier/parcels/{waybill_no}/handover",
+    summary="凭签收码交付，或按例外流程交付",
+    tag=_TAG,
+    roles=COURIER,
+    body=HandOver,
+    answer=CourierAnswer,
+    idempotent=True,
+    limit="60/minute",
+)
 async def hand_over(call: Call, body: HandOver) -> CourierAnswer:
     waybill_no = call.path["waybill_no"]
     if (body.code is None) == (body.exception is None):
@@ -73,13 +93,30 @@ async def hand_over(call: Call, body: HandOver) -> CourierAnswer:
     )
 
 
-@endpoint("POST", "/courier/parcels/{waybill_no}/attempt-failed", summary="没有送到", tag=_TAG, roles=COURIER, body=Failed, answer=CourierAnswer, idempotent=True)
+@endpoint(
+    "POST",
+    "/courier/parcels/{waybill_no}/attempt-failed",
+    summary="没有送到",
+    tag=_TAG,
+    roles=COURIER,
+    body=Failed,
+    answer=CourierAnswer,
+    idempotent=True,
+)
 async def attempt_failed(call: Call, body: Failed) -> CourierAnswer:
     return await couriers.attempt_failed(
         actor=call.actor, waybill_no=call.path["waybill_no"], reason=body.reason, photo=body.photo, idem=call.idem
     )
 
 
-@endpoint("POST", "/courier/parcels/{waybill_no}/return", summary="退回窗口", tag=_TAG, roles=COURIER, answer=CourierAnswer, idempotent=True)
+@endpoint(
+    "POST",
+    "/courier/parcels/{waybill_no}/return",
+    summary="退回窗口",
+    tag=_TAG,
+    roles=COURIER,
+    answer=CourierAnswer,
+    idempotent=True,
+)
 async def turn_back(call: Call) -> CourierAnswer:
     return await couriers.return_(actor=call.actor, waybill_no=call.path["waybill_no"], idem=call.idem)

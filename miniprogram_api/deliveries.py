@@ -18,7 +18,16 @@ class QuoteQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     region_code: RegionCode
 
 
-@endpoint("GET", "/delivery-quotes", summary="邮寄费报价（报价会保留，提交时使用）", tag=_TAG, roles=CITIZEN, query=QuoteQuery, answer=Quote, limit="30/minute")
+@endpoint(
+    "GET",
+    "/delivery-quotes",
+    summary="邮寄费报价（报价会保留，提交时使用）",
+    tag=_TAG,
+    roles=CITIZEN,
+    query=QuoteQuery,
+    answer=Quote,
+    limit="30/minute",
+)
 async def quote(call: Call) -> Quote:
     return await service.quote(actor=call.actor, region_code=call.query.region_code.ljust(12, "0"))
 
@@ -28,6 +37,15 @@ async def parcel(call: Call) -> OwnerParcel:
     return await queries.parcel(actor=call.actor, delivery_no=call.path["delivery_no"])
 
 
-@endpoint("POST", "/deliveries/{delivery_no}/sign-code", summary="换一个新的签收码", tag=_TAG, roles=CITIZEN, answer=SignCode, idempotent=True, limit="10/minute")
+@endpoint(
+    "POST",
+    "/deliveries/{delivery_no}/sign-code",
+    summary="换一个新的签收码",
+    tag=_TAG,
+    roles=CITIZEN,
+    answer=SignCode,
+    idempotent=True,
+    limit="10/minute",
+)
 async def new_sign_code(call: Call) -> SignCode:
     return await service.new_sign_code(actor=call.actor, delivery_no=call.path["delivery_no"], idem=call.idem)

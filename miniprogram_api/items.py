@@ -32,7 +32,10 @@ class ItemsQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     region: RegionCode | None = None
     q: Annotated[str, Meta(min_length=1, max_length=40, description="搜索词为 1 到 40 个字")] | None = None
-    audience: Annotated[Literal["person", "enterprise"], Meta(description="只能是 person（个人）或 enterprise（企业）")] | None = None
+    audience: (
+        Annotated[Literal["person", "enterprise"], Meta(description="只能是 person（个人）或 enterprise（企业）")]
+        | None
+    ) = None
     cursor: Cursor | None = None
     limit: Limit = 20
 
@@ -42,7 +45,16 @@ def prebuilt(answer: Prebuilt) -> Raw:
     return Raw(body=answer.body, headers={"ETag": answer.etag, **_CACHED})
 
 
-@endpoint("GET", "/regions", summary="下级地区（不填 parent 为本地区的县级）", tag=_TAG, roles=PUBLIC, query=RegionsQuery, answer=RegionList, etag=True)
+@endpoint(
+    "GET",
+    "/regions",
+    summary="下级地区（不填 parent 为本地区的县级）",
+    tag=_TAG,
+    roles=PUBLIC,
+    query=RegionsQuery,
+    answer=RegionList,
+    etag=True,
+)
 async def regions(call: Call) -> RegionList:
     found = await queries.regions(parent=call.query.parent, served=call.query.parent is None)
     return RegionList(list(found))

@@ -34,12 +34,30 @@ class CourierLogin(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     device: Annotated[str, Meta(max_length=100, description="设备名称不超过 100 个字")] | None = None
 
 
-@endpoint("POST", "/login/wechat", summary="用微信登录凭证换取令牌", tag=_TAG, roles=PUBLIC, body=WechatLogin, answer=LoginAnswer, limit="30/minute")
+@endpoint(
+    "POST",
+    "/login/wechat",
+    summary="用微信登录凭证换取令牌",
+    tag=_TAG,
+    roles=PUBLIC,
+    body=WechatLogin,
+    answer=LoginAnswer,
+    limit="30/minute",
+)
 async def login_wechat(call: Call, body: WechatLogin) -> LoginAnswer:
     return await login.login_wechat(code=body.code, device=body.device)
 
 
-@endpoint("POST", "/login/refresh", summary="换取新的令牌", tag=_TAG, roles=PUBLIC, body=RefreshLogin, answer=LoginAnswer, limit="60/minute")
+@endpoint(
+    "POST",
+    "/login/refresh",
+    summary="换取新的令牌",
+    tag=_TAG,
+    roles=PUBLIC,
+    body=RefreshLogin,
+    answer=LoginAnswer,
+    limit="60/minute",
+)
 async def refresh(call: Call, body: RefreshLogin) -> LoginAnswer:
     return await login.refresh(
         refresh_token=body.refresh_token, idempotency_key=call.headers.get("idempotency-key") or None
@@ -58,6 +76,15 @@ async def logout_all(call: Call) -> Done:
     return Done()
 
 
-@endpoint("POST", "/courier/login", summary="快递员登录", tag=_TAG, roles=PUBLIC, body=CourierLogin, answer=LoginAnswer, limit="20/minute")
+@endpoint(
+    "POST",
+    "/courier/login",
+    summary="快递员登录",
+    tag=_TAG,
+    roles=PUBLIC,
+    body=CourierLogin,
+    answer=LoginAnswer,
+    limit="20/minute",
+)
 async def login_courier(call: Call, body: CourierLogin) -> LoginAnswer:
     return await login.login_courier(login_name=body.login_name, password=body.password, device=body.device)

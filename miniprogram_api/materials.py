@@ -19,12 +19,28 @@ async def upload(call: Call) -> MaterialView:
     )
 
 
-@endpoint("GET", "/materials/{material_id}", summary="查看自己上传的照片", tag=_TAG, roles=ANYONE_LOGGED_IN, raw_answer="image/jpeg", etag=True)
+@endpoint(
+    "GET",
+    "/materials/{material_id}",
+    summary="查看自己上传的照片",
+    tag=_TAG,
+    roles=ANYONE_LOGGED_IN,
+    raw_answer="image/jpeg",
+    etag=True,
+)
 async def photo(call: Call) -> Raw:
     return _picture(await materials.content(actor=call.actor, material_id=call.path["material_id"]))
 
 
-@endpoint("GET", "/materials/{material_id}/thumbnail", summary="缩略图", tag=_TAG, roles=ANYONE_LOGGED_IN, raw_answer="image/jpeg", etag=True)
+@endpoint(
+    "GET",
+    "/materials/{material_id}/thumbnail",
+    summary="缩略图",
+    tag=_TAG,
+    roles=ANYONE_LOGGED_IN,
+    raw_answer="image/jpeg",
+    etag=True,
+)
 async def thumbnail(call: Call) -> Raw:
     return _picture(await materials.content(actor=call.actor, material_id=call.path["material_id"], thumbnail=True))
 

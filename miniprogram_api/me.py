@@ -30,13 +30,30 @@ async def me(call: Call) -> Me:
     return await queries.me(actor=call.actor)
 
 
-@endpoint("POST", "/me/phone", summary="用微信手机号按钮的凭证绑定手机号", tag=_TAG, roles=CITIZEN, body=BindPhone, answer=Me, limit="10/minute")
+@endpoint(
+    "POST",
+    "/me/phone",
+    summary="用微信手机号按钮的凭证绑定手机号",
+    tag=_TAG,
+    roles=CITIZEN,
+    body=BindPhone,
+    answer=Me,
+    limit="10/minute",
+)
 async def bind_phone(call: Call, body: BindPhone) -> Me:
     return await verification.bind_phone(actor=call.actor, code=body.code)
 
 
 @endpoint(
-    "POST", "/me/identity", summary="核验姓名和身份证号码", tag=_TAG, roles=CITIZEN, body=ProveIdentity, answer=Me, idempotent=True, limit="10/minute"
+    "POST",
+    "/me/identity",
+    summary="核验姓名和身份证号码",
+    tag=_TAG,
+    roles=CITIZEN,
+    body=ProveIdentity,
+    answer=Me,
+    idempotent=True,
+    limit="10/minute",
 )
 async def prove_identity(call: Call, body: ProveIdentity) -> Me:
     return await verification.verify_identity(

@@ -33,7 +33,9 @@ class SubscriptionList(msgspec.Struct, frozen=True):
 class DialogResult(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What `wx.requestSubscribeMessage` answered, template id → answer."""
 
-    results: Annotated[dict[TemplateId, Answer], Meta(min_length=1, max_length=5, description="请按微信返回的结果原样提交，最多 5 项")]
+    results: Annotated[
+        dict[TemplateId, Answer], Meta(min_length=1, max_length=5, description="请按微信返回的结果原样提交，最多 5 项")
+    ]
 
 
 class MarkRead(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -62,12 +64,28 @@ async def mark_read(call: Call, body: MarkRead) -> Counted:
     return Counted(await notifications.mark_read(recipient_ref=call.actor.account_ref, message_nos=chosen))
 
 
-@endpoint("GET", "/messages/subscriptions", summary="可以订阅的消息和剩余次数", tag=_TAG, roles=CITIZEN, answer=SubscriptionList)
+@endpoint(
+    "GET",
+    "/messages/subscriptions",
+    summary="可以订阅的消息和剩余次数",
+    tag=_TAG,
+    roles=CITIZEN,
+    answer=SubscriptionList,
+)
 async def subscriptions(call: Call) -> SubscriptionList:
     return SubscriptionList(await notifications.subscriptions(recipient_ref=call.actor.account_ref))
 
 
-@endpoint("POST", "/messages/subscriptions", summary="上报订阅弹窗的结果", tag=_TAG, roles=CITIZEN, body=DialogResult, answer=Counted, limit="60/minute")
+@endpoint(
+    "POST",
+    "/messages/subscriptions",
+    summary="上报订阅弹窗的结果",
+    tag=_TAG,
+    roles=CITIZEN,
+    body=DialogResult,
+    answer=Counted,
+    limit="60/minute",
+)
 async def report(call: Call, body: DialogResult) -> Counted:
     results = {template: str(answer) for template, answer in body.results.items()}
     return Counted(await notifications.record_subscriptions(recipient_ref=call.actor.account_ref, results=results))

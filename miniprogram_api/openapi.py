@@ -35,7 +35,9 @@ def document(rows: list[Endpoint], *, version: str) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "掌上办", "version": version, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            "title": "掌上办",
+            "version": version,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             "description": "政务服务掌上办渠道接口。金额一律为整数分，时间带 +08:00，错误为 application/problem+json。",
         },
         "servers": [{"url": "/"}],

@@ -39,11 +39,15 @@ async def healthz(call: Call) -> Alive:
     return Alive()
 
 
-@endpoint("GET", "/readyz", summary="能否接受请求：数据库、结构版本、存储", tag=_TAG, roles=PUBLIC, answer=Ready, prefix="")
+@endpoint(
+    "GET", "/readyz", summary="能否接受请求：数据库、结构版本、存储", tag=_TAG, roles=PUBLIC, answer=Ready, prefix=""
+)
 async def readyz(call: Call) -> Ready:
     parts = await readiness.parts()
     if any(state != "ok" for state in parts.values()):
-        raise NotReady("、".join(f"{name}：{state}" for name, state in parts.items() if state != "ok"), retry_after_seconds=2)
+        raise NotReady(
+            "、".join(f"{name}：{state}" for name, state in parts.items() if state != "ok"), retry_after_seconds=2
+        )
     return Ready("ok", parts)
 
 
@@ -54,7 +58,14 @@ def description() -> bytes:
 
 
 @endpoint(
-    "GET", "/openapi.json", summary="接口描述（OpenAPI 3.1）", tag=_TAG, roles=PUBLIC, raw_answer="application/json", etag=True, prefix=""
+    "GET",
+    "/openapi.json",
+    summary="接口描述（OpenAPI 3.1）",
+    tag=_TAG,
+    roles=PUBLIC,
+    raw_answer="application/json",
+    etag=True,
+    prefix="",
 )
 async def openapi_json(call: Call) -> Raw:
     return Raw(body=description(), headers={"Cache-Control": "public, max-age=60"})
@@ -65,7 +76,10 @@ async def docs(call: Call) -> Raw:
     return Raw(
         body=_reference(),
         content_type="text/html; charset=utf-8",
-        headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'", "Cache-Control": "public, max-age=60"},
+        headers={
+            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+            "Cache-Control": "public, max-age=60",
+        },
     )
 
 

@@ -5,7 +5,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-Cursor = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_=.-]+$", description="请使用上一页返回的 next_cursor")]
+Cursor = Annotated[
+    str, Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_=.-]+$", description="请使用上一页返回的 next_cursor")
+]
 Limit = Annotated[int, Meta(ge=1, le=100, description="每页 1 到 100 条")]
 
 

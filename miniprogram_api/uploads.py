@@ -17,7 +17,17 @@ _PART = 4 * 1024 * 1024
 _NUMBER = re.compile(r"\d{1,12}")
 
 
-@endpoint("POST", "/uploads", summary="登记一次分段上传（tus 1.0：Upload-Length、Upload-Metadata 里的 sha256）", tag=_TAG, roles=ANYONE_LOGGED_IN, answer=UploadView, status=201, idempotent=True, limit="60/minute")
+@endpoint(
+    "POST",
+    "/uploads",
+    summary="登记一次分段上传（tus 1.0：Upload-Length、Upload-Metadata 里的 sha256）",
+    tag=_TAG,
+    roles=ANYONE_LOGGED_IN,
+    answer=UploadView,
+    status=201,
+    idempotent=True,
+    limit="60/minute",
+)
 async def create(call: Call) -> Raw:
     length, sha256 = _announced(call.headers)
     view = await uploads.create(actor=call.actor, length=length, sha256=sha256, idem=call.idem)
@@ -31,7 +41,9 @@ async def offset(call: Call) -> Raw:
     return Raw(body=b"", headers=headers)
 
 
-@endpoint("GET", "/uploads/{upload_id}", summary="查询上传进度和结果", tag=_TAG, roles=ANYONE_LOGGED_IN, answer=UploadView)
+@endpoint(
+    "GET", "/uploads/{upload_id}", summary="查询上传进度和结果", tag=_TAG, roles=ANYONE_LOGGED_IN, answer=UploadView
+)
 async def progress(call: Call) -> Raw:
     return _progress(await uploads.status(actor=call.actor, upload_id=call.path["upload_id"]), 200, {})
 
@@ -52,7 +64,14 @@ async def append(call: Call) -> Raw:
     return _progress(view, 200, {})
 
 
-@endpoint("POST", "/uploads/{upload_id}/completion", summary="所有分段到齐后再次检查（可重复）", tag=_TAG, roles=ANYONE_LOGGED_IN, answer=UploadView)
+@endpoint(
+    "POST",
+    "/uploads/{upload_id}/completion",
+    summary="所有分段到齐后再次检查（可重复）",
+    tag=_TAG,
+    roles=ANYONE_LOGGED_IN,
+    answer=UploadView,
+)
 async def complete(call: Call) -> Raw:
     return _progress(await uploads.finish(actor=call.actor, upload_id=call.path["upload_id"]), 200, {})
 

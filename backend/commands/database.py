@@ -9,7 +9,7 @@ from backend import seed
 from backend.commands.terminal import Commands, Refused, opened, say
 from backend.wiring import APPS
 from kernel import clock, config, makemigrations, migrate, outbox
-from kernel.settings import DatabaseSettings
+from kernel.settings import DatabaseSettings, DeploymentSettings
 
 
 async def run_migrate(arguments: argparse.Namespace) -> None:
@@ -28,9 +28,11 @@ async def run_makemigrations(arguments: argparse.Namespace) -> None:
 
 
 async def run_seed(arguments: argparse.Namespace) -> None:
-    """Imports the checked-in county: regions, departments, items, prices, demo couriers."""
+    """Imports the checked-in county: regions, departments, items, prices, message templates."""
+    if arguments.demo and config.load_one(DeploymentSettings).deployment == "production":
+        raise Refused("正式环境不能导入演示账号")
     async with opened():
-        for line in await seed.load(folder=arguments.folder):
+        for line in await seed.load(folder=arguments.folder, demo=arguments.demo):
             say(f"  {line}")
     say("目录数据已导入")
 
@@ -69,8 +71,9 @@ def add(commands: Commands) -> None:
     make = commands.add_parser("makemigrations", help="（开发）根据模型生成迁移文件")
     make.add_argument("app", choices=sorted(APPS))
     make.set_defaults(run=run_makemigrations)
-    data = commands.add_parser("seed", help="导入事项目录、地区、收费项目和演示账号")
+    data = commands.add_parser("seed", help="导入事项目录、地区、收费标准和消息模板")
     data.add_argument("--folder", type=Path, default=None, help="另一套县级数据所在的文件夹")
+    data.add_argument("--demo", action="store_true", help="另外导入演示账号（正式环境拒绝）")
     data.set_defaults(run=run_seed)
     box = commands.add_parser("outbox", help="查看等待发送的消息和死信，或让死信重新排队")
     box.add_argument("--revive", type=int, metavar="编号", help="重新排队一条死信")

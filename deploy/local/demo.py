@@ -31,7 +31,8 @@ async def main() -> int:
     timeout = aiohttp.ClientTimeout(total=30)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         story = Story(
-            Cast(session, f"http://127.0.0.1:{API_PORT}", SANDBOX_PORT), lambda text: say(f"  [{done + 1:>2}/{_STEPS}] {text}")
+            Cast(session, f"http://127.0.0.1:{API_PORT}", SANDBOX_PORT),
+            lambda text: say(f"  [{done + 1:>2}/{_STEPS}] {text}"),
         )
         say("演示：补办老年人优待证——从登录到证件到手\n")
         try:
@@ -43,7 +44,10 @@ async def main() -> int:
             return 1
     say(f"\n办件 {story.case_no} 的全过程：")
     for line in lines:
-        say(f"  {line['at'][5:16].replace('T', ' ')}  {line['text']}" + (f"（{line['detail']}）" if line.get("detail") else ""))
+        say(
+            f"  {line['at'][5:16].replace('T', ' ')}  {line['text']}"
+            + (f"（{line['detail']}）" if line.get("detail") else "")
+        )
     say(f"\n共缴费 {story.money_paid_fen / 100:.2f} 元，用时 {time.monotonic() - began:.1f} 秒")
     return 0
 

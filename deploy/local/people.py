@@ -27,7 +27,9 @@ class Phone:
     patience_seconds: float = 60
     refresh_token: str | None = None
 
-    async def call(self, method: str, path: str, body: Any = None, *, key: str | None = None, want: int | None = None) -> Json:
+    async def call(
+        self, method: str, path: str, body: Any = None, *, key: str | None = None, want: int | None = None
+    ) -> Json:
         """The JSON answer. Connection errors and 503 are repeated, as a well-made phone client does."""
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
         if self.token:

@@ -35,7 +35,9 @@ def identity_card() -> bytes:
 
 def _ground(size: tuple[int, int], colour: tuple[int, int, int], *, seed: int) -> Image.Image:
     """A surface with the grain of a real sensor, so that the file has a real size."""
-    grain = Image.frombytes("L", (size[0] // 2, size[1] // 2), random.Random(seed).randbytes(size[0] // 2 * (size[1] // 2)))  # noqa: S311
+    grain = Image.frombytes(
+        "L", (size[0] // 2, size[1] // 2), random.Random(seed).randbytes(size[0] // 2 * (size[1] // 2))
+    )  # noqa: S311
     plain = Image.new("RGB", size, colour)
     return Image.blend(plain, grain.resize(size).convert("RGB"), 0.06)
 

@@ -14,6 +14,7 @@ from deploy.local.people import Cast, Json, Partner, Unexpected, until
 ITEM, REGION, TOWN = "YM-YDZ-BB", "620981000000", "620981100000"
 PERSON, NAME, ID_NUMBER = "zhangguilan", "张桂兰", "57098119530412002X"
 COURIER_LOGIN, COURIER_PASSWORD = "demo-courier", "demo-courier-2026"  # noqa: S105 - an account of the demo county
+_TAPS = 6
 Say = Callable[[str], None]
 
 
@@ -66,26 +67,35 @@ class Story:
     async def subscribe(self) -> None:
         """She allows messages, often enough for the whole way."""
         templates = [t["template_id"] for t in (await self._wechat.do("GET", "/templates"))["items"]]
-        for _ in range(6):
+        for tap in range(_TAPS):
+            # One tap is one second of her life: WeChat tells taps apart by their second.
+            await self._wechat.do("POST", "/clock", {"offset_s": tap - _TAPS})
             for first in range(0, len(templates), 3):
-                await self._wechat.do(
-                    "POST", f"/persons/{self.person}/subscriptions", {"templates": templates[first : first + 3], "choice": "accept"}
-                )
+                choice = {"templates": templates[first : first + 3], "choice": "accept"}
+                await self._wechat.do("POST", f"/persons/{self.person}/subscriptions", choice)
+        await self._wechat.do("POST", "/clock", {"offset_s": 0})
         self.say("同意接收办理进度的订阅消息")
 
     async def read_guide(self) -> None:
         """What is needed, what it costs, how long it takes."""
         found = await self._citizen.call("GET", "/api/v1/items?q=优待证&region=620981")
         guide = await self._citizen.call("GET", f"/api/v1/items/{ITEM}")
-        self.say(f"搜索“优待证”，找到 {len(found['items'])} 项，阅读办事指南《{guide['name']}》：{guide['promise_limit_label']}，{guide['fee']['summary']}")
+        self.say(
+            f"搜索“优待证”，找到 {len(found['items'])} 项，阅读办事指南《{guide['name']}》：{guide['promise_limit_label']}，{guide['fee']['summary']}"
+        )
 
     async def upload_photos(self) -> None:
         """Two real photos, checked and cleaned on arrival."""
-        taken = (("PHOTO", "近期免冠照片", photos.portrait(sharp=False)), ("IDCARD", "身份证照片", photos.identity_card()))
+        taken = (
+            ("PHOTO", "近期免冠照片", photos.portrait(sharp=False)),
+            ("IDCARD", "身份证照片", photos.identity_card()),
+        )
         for code, name, picture in taken:
             material = await self._citizen.upload(picture, "photo.jpg")
             self.materials[code] = material["material_id"]
-            self.say(f"上传{name} {len(picture) / 1e6:.1f} MB，检查后保存为 {material['width']}×{material['height']}，已转正并去除定位信息")
+            self.say(
+                f"上传{name} {len(picture) / 1e6:.1f} MB，检查后保存为 {material['width']}×{material['height']}，已转正并去除定位信息"
+            )
 
     async def apply(self) -> None:
         """Draft and submission with a courier delivery to a township."""
@@ -100,19 +110,29 @@ class Story:
             "delivery": {
                 "way": "mail",
                 "quote_no": quote["quote_no"],
-                "recipient": {"name": NAME, "phone": "13900000001", "region_code": TOWN, "address": "幸福路 8 号 2 单元 101 室"},
+                "recipient": {
+                    "name": NAME,
+                    "phone": "13900000001",
+                    "region_code": TOWN,
+                    "address": "幸福路 8 号 2 单元 101 室",
+                },
             },
         }
         answer = await self._citizen.call(
             "POST", f"/api/v1/cases/{self.case_no}/submission", body, key=self.key("submit")
         )
-        self.say(f"提交申请，办件编号 {self.case_no}，{answer['status_label']}；邮寄到{quote['zone']} {quote['amount_fen'] / 100:.2f} 元")
+        self.say(
+            f"提交申请，办件编号 {self.case_no}，{answer['status_label']}；邮寄到{quote['zone']} {quote['amount_fen'] / 100:.2f} 元"
+        )
 
     async def pay(self) -> None:
         """Every open bill of the case by WeChat Pay; the callback settles it, never the phone."""
         for bill in (await self.overview())["bills"]:
             payment = await self._citizen.call(
-                "POST", f"/api/v1/bills/{bill['bill_no']}/payments", {"channel": "wechat_jsapi"}, key=self.key(bill["bill_no"])
+                "POST",
+                f"/api/v1/bills/{bill['bill_no']}/payments",
+                {"channel": "wechat_jsapi"},
+                key=self.key(bill["bill_no"]),
             )
             payment = await until("收银台就绪", lambda no=payment["payment_no"]: self._ready_to_pay(no), seconds=90)
             if payment["status"] != "paid":
@@ -219,7 +239,10 @@ class Story:
         code = (await self._citizen.call("GET", f"/api/v1/deliveries/{self.delivery_no}"))["sign_code"]
         if code is not None:
             await self._courier.call(
-                "POST", f"/api/v1/courier/parcels/{self.waybill_no}/handover", {"code": code["code"]}, key=self.key("handover")
+                "POST",
+                f"/api/v1/courier/parcels/{self.waybill_no}/handover",
+                {"code": code["code"]},
+                key=self.key("handover"),
             )
         await until("签收", lambda: self._parcel_status("delivered"))
         self.say(f"{NAME} 出示签收码，快递员核对后交付，证件到手")
