@@ -94,5 +94,5 @@ class RetryBudget:
         """Takes one retry; False means: do not retry now, leave it to the outbox."""
         if self._saved < 1.0 - 1e-9:
             return False
-        self._saved -= 1.0
+        self._saved -= 1.0 + self._share  # the retry itself will earn its share again
         return True

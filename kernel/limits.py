@@ -1,5 +1,6 @@
 """How often something may be tried, by name and by whom; shared through Redis where there is one, else per process."""
 
+import functools
 from typing import Any
 
 import limits as lib
@@ -11,6 +12,11 @@ from kernel.cache import RedisSettings, Rest
 from kernel.problems import TooMany
 
 _SWEEP_SECONDS = 10.0
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(rates: str) -> tuple[lib.RateLimitItem, ...]:
+    return tuple(lib.parse_many(rates))
 
 
 class _Memory(MemoryStorage):
@@ -52,7 +58,7 @@ class Limiter:
         `who` may be a phone number or an address: it is hashed here.
         """
         person = crypto.blind_index(who, purpose=f"limit:{name}")[:32]
-        for rate in lib.parse_many(rates):
+        for rate in _parsed(rates):
             if not await self._hit(rate, name, person):
                 raise TooMany(retry_after_seconds=await self._wait(rate, name, person))
 

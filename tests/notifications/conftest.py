@@ -45,7 +45,7 @@ class FakeDirectory:
 
 
 class Phone:
-    """張桂兰's phone and everything WeChat knows about it."""
+    """张桂兰's phone and everything WeChat knows about it."""
 
     def __init__(self, partner, directory: FakeDirectory) -> None:
         self.partner, self.directory = partner, directory
