@@ -13,7 +13,7 @@ from aiohttp import web
 from sandbox.callbacks import Callback
 from sandbox.ems_control import ControlVerbs
 from sandbox.ems_envelope import EnvelopeError, encode_outer, seal, unseal
-from sandbox.ems_network import BEFORE_PICKUP, label_pdf, parse_address, postage_fen, yuan
+from sandbox.ems_network import BEFORE_PICKUP, OPERATIONS, label_pdf, parse_address, postage_fen, yuan
 from sandbox.ems_parcels import EmsError, Parcels, at_of, read_stamp, required, stamp
 from sandbox.exchange import EXCHANGE
 from sandbox.partner import Partner, Run
@@ -24,6 +24,12 @@ _CALLBACK_PATH = "/api/v1/callbacks/courier/ems"
 _MINUTE, _HOUR = 60, 3600
 _REPEAT_GAPS_SECONDS = (30, _MINUTE, 2 * _MINUTE, 5 * _MINUTE, 10 * _MINUTE, 30 * _MINUTE, *([_HOUR] * 24))
 _EMPTY_WORDS = "未查询到邮件信息"
+_WORDS = {"OUT": "OUT_FOR_DELIVERY", "PROBLEM": "ATTEMPT_FAILED"}
+_MEANINGS = {one.code: _WORDS.get(one.state, one.state) for one in OPERATIONS.values() if one.state} | {
+    "457": "IN_TRANSIT",
+    "711": "SIGNED",
+    "747": "SIGNED",
+}
 
 
 class Ems(Partner):
@@ -69,6 +75,10 @@ class Ems(Partner):
             "EMS_SENDER_NO": self.sender_no,
             "EMS_AUTHORIZATION": self.authorization,
             "EMS_SIGN_KEY": self.sign_key,
+            # A contract's annex tells these; here they are what ems_network and ems_parcels made up or took over.
+            "EMS_OPCODES": ",".join(f"{code}={word}" for code, word in _MEANINGS.items()),
+            "EMS_REFUSED_CODES": "20001,20005",
+            "EMS_DUPLICATE_CODES": "20002",
         }
 
     # -- the envelope ----------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from backend.delivery.states import PARCEL, By, ParcelAction, ParcelState
 from backend.identity import queries as identity
 from backend.identity.courier_areas import couriers_covering
 from kernel import clock, db
-from kernel.masks import mask_tail
 from kernel.problems import Conflict, Invalid
 
 _S = ParcelState
@@ -34,7 +33,7 @@ class UnassignedParcel(msgspec.Struct, frozen=True, kw_only=True):
     address_mask: str
     state: str
     status_label: str
-    booked_since: datetime
+    since_at: datetime
 
 
 async def assign_if_unambiguous(parcel: Parcel) -> None:
@@ -86,12 +85,12 @@ async def parcels_without_courier(*, limit: int = 50, after: str | None = None) 
     return [
         UnassignedParcel(
             delivery_no=row.delivery_no,
-            waybill_no=row.waybill_no or mask_tail(""),
+            waybill_no=row.waybill_no or "",
             region_code=row.region_code or "",
             address_mask=row.address_mask or "",
             state=row.state,
             status_label=PARCEL.label(row.state).label,
-            booked_since=clock.local(row.state_at),
+            since_at=clock.local(row.state_at),
         )
         for row in rows
     ]

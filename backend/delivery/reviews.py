@@ -9,7 +9,6 @@ from backend.delivery import parcels, receipts
 from backend.delivery.models import Parcel, Review
 from backend.delivery.states import By, ParcelAction, ParcelState
 from kernel import clock, db, ids, outbox
-from kernel.masks import mask_tail
 from kernel.problems import Conflict, Invalid, NotFound
 
 
@@ -47,12 +46,12 @@ class ReviewClosed(Conflict):
 
 
 class ReviewView(msgspec.Struct, frozen=True, kw_only=True):
-    """A review as the clerk sees it, without personal data."""
+    """A review as the clerk sees it, without personal data. The whole waybill: the clerk calls the carrier with it."""
 
     review_no: str
     delivery_no: str
     case_no: str
-    waybill_mask: str
+    waybill_no: str | None
     kind: str
     label: str
     detail: str
@@ -100,7 +99,7 @@ async def list_reviews(*, limit: int = 50, after: str | None = None) -> list[Rev
             review_no=row.review_no,
             delivery_no=row.parcel.delivery_no,
             case_no=row.parcel.case_no,
-            waybill_mask=mask_tail(row.parcel.waybill_no or ""),
+            waybill_no=row.parcel.waybill_no,
             kind=row.kind,
             label=REVIEW_LABELS[ReviewKind(row.kind)],
             detail=row.detail,

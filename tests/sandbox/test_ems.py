@@ -332,5 +332,8 @@ async def test_a_parcel_and_its_push_survive_a_restart(tmp_path):
 
 def test_the_settings_for_the_product_are_complete(customer):
     environment = customer.partner.environment()
-    assert set(environment) == {"EMS_BASE_URL", "EMS_SENDER_NO", "EMS_AUTHORIZATION", "EMS_SIGN_KEY"}
+    contract = {"EMS_BASE_URL", "EMS_SENDER_NO", "EMS_AUTHORIZATION", "EMS_SIGN_KEY"}
+    annex = {"EMS_OPCODES", "EMS_REFUSED_CODES", "EMS_DUPLICATE_CODES"}
+    assert set(environment) == contract | annex
+    assert "702=OUT_FOR_DELIVERY" in environment["EMS_OPCODES"].split(",")
     assert len(base64.b64decode(environment["EMS_SIGN_KEY"])) == 16

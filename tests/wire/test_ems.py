@@ -1,5 +1,7 @@
 """Our EMS adapter against the sandbox carrier over its real wire, and a parcel's whole way through pushed events."""
 
+from dataclasses import replace
+
 import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
@@ -8,9 +10,9 @@ from backend.delivery import couriers, queries, runtime, service, tracking
 from backend.delivery.carriers.base import CarrierRefused, CarrierUnclear, Order, OrderExists, Party
 from backend.delivery.carriers.ems import Ems
 from backend.delivery.models import Parcel, ParcelEvent, Review
-from backend.delivery.settings import EMS_OPCODES, EmsSettings, parse_opcodes
+from backend.delivery.settings import EmsSettings
 from backend.delivery.states import Canonical
-from kernel import clock, db, http, ids
+from kernel import clock, config, db, http, ids
 from kernel.http import Partner
 from sandbox.ems import build
 from sandbox.serving import serving
@@ -18,8 +20,6 @@ from tests.backend.delivery import world as county
 
 SENDER = Party("玉门市政务服务中心", "0937-3331234", "甘肃省", "酒泉市", "玉门市", "政务服务中心综合窗口")
 RECEIVER = Party("王秀英", "13900000001", "甘肃省", "酒泉市", "玉门市", "玉门镇永丰村3组18号")
-# The sandbox invents codes for what has no published one; so would a contract.
-INVENTED = ",516=REFUSED,203=PICKED_UP,O_002=ASSIGNED,O_020=RETURNING,O_021=RETURNED,O_030=LOST"
 
 
 @pytest.fixture
@@ -49,15 +49,8 @@ def _folder(tmp_path):
 
 
 def adapter(sandbox, **changes) -> Ems:
-    values = {
-        "base_url": sandbox.url,
-        "sender_no": sandbox.sender_no,
-        "authorization": sandbox.authorization,
-        "sign_key": sandbox.sign_key,
-        "refused_codes": ("20001", "20005"),
-        "opcodes": parse_opcodes(EMS_OPCODES + INVENTED),
-    }
-    settings = EmsSettings(**(values | changes))
+    """Configured by the very lines that the sandbox writes into sandbox.env."""
+    settings = replace(config.load_one(EmsSettings, environ=sandbox.environment()), **changes)
     return Ems(settings, Partner("ems", settings.base_url, total_seconds=2.0, read_seconds=0.5))
 
 
