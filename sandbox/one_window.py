@@ -275,7 +275,7 @@ class OneWindow(Partner):
         names = ("projectNo", "clientRef", "taskCode", "state", "dataVersion", "accepted", "archived", "seq")
         # A number without a push is not a case yet.
         cases = [case for case in self.store.all("case") if case["state"] != DRAFT]
-        return {"items": [{name: case[name] for name in names} for case in cases]}
+        return {"cases": [{name: case[name] for name in names} for case in cases]}
 
     async def show_case(self, request: web.Request) -> Doc:
         number = request.match_info["number"]

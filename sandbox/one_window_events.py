@@ -56,6 +56,8 @@ class Events:
         position = self.store.next_number("event")
         event = {"type": kind, "projectNo": case["projectNo"], "seq": case["seq"], "at": at, "payload": payload}
         self.store.put("event", _key(position), {"position": position, "event": event, "acked": False}, kind)
+        self.store.put("event_place", _identity(case["projectNo"], case["seq"]), {"position": position})
+        self.store.put("event_head", "head", {"position": position})
         self._promise(position)
         return event
 
@@ -101,12 +103,13 @@ class Events:
 
     def acknowledge(self, project_no: str, seq: int) -> bool:
         """Settle one event; False when there is no such event."""
-        for key, doc in self.store.items("event"):
-            if (doc["event"]["projectNo"], doc["event"]["seq"]) == (project_no, seq):
-                if not doc["acked"]:
-                    self.store.put("event", key, {**doc, "acked": True}, "acked")
-                return True
-        return False
+        place = self.store.get("event_place", _identity(project_no, seq))
+        doc = None if place is None else self.store.get("event", _key(place["position"]))
+        if doc is None:
+            return False
+        if not doc["acked"]:
+            self.store.put("event", _key(doc["position"]), {**doc, "acked": True}, "acked")
+        return True
 
     def pull(self, data: Doc) -> Doc:
         """Verb `event.pull`: everything after the cursor, acknowledged or not, in order."""
@@ -115,10 +118,21 @@ class Events:
             raise rejected("limit", f"应为 1 到 {PULL_LIMIT}")
         if not isinstance(cursor, str) or (cursor and not cursor.isdigit()):
             raise rejected("cursor", "不是本平台给出的游标")
-        after = [doc for doc in self.store.all("event") if doc["position"] > int(cursor or 0)]
+        after = self._after(int(cursor or 0), limit + 1)
         page = after[:limit]
         next_cursor = str(page[-1]["position"]) if page else (cursor or "0")
         return {"events": [doc["event"] for doc in page], "nextCursor": next_cursor, "more": len(after) > limit}
+
+    def _after(self, position: int, most: int) -> list[Doc]:
+        """The next events behind a position; a reset leaves holes in the numbers, which are stepped over."""
+        head = (self.store.get("event_head", "head") or {"position": 0})["position"]
+        found: list[Doc] = []
+        while position < head and len(found) < most:
+            position += 1
+            doc = self.store.get("event", _key(position))
+            if doc is not None:
+                found.append(doc)
+        return found
 
     def ack(self, data: Doc) -> Doc:
         """Verb `event.ack`."""
@@ -146,6 +160,10 @@ class Events:
 
 def _key(position: int) -> str:
     return f"{position:012d}"
+
+
+def _identity(project_no: str, seq: int) -> str:
+    return f"{project_no}:{seq}"
 
 
 def _acked(status: int, body: bytes) -> list[tuple[str, int]]:

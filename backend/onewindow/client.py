@@ -147,8 +147,13 @@ def _word(error: PartnerError) -> str:
 
 async def _note(call: Call, *, answer: Answer, reading: Reading) -> None:
     call.http_status, call.code = answer.status, reading.code[:16]
-    call.outcome, call.message = reading.meaning.value, _DIGITS.sub("*", reading.message)[:200]
+    call.outcome, call.message = reading.meaning.value, mask_numbers(reading.message)[:200]
     await _finish(call)
+
+
+def mask_numbers(text: str) -> str:
+    """A text of the platform without the numbers of people that it may repeat."""
+    return _DIGITS.sub("*", text)
 
 
 async def _finish(call: Call) -> None:
@@ -193,4 +198,16 @@ def _multipart(boundary: str, fields: dict[str, str], *, filename: str, mime: st
     return b"".join([*parts, head.encode(), content, f"\r\n--{boundary}--\r\n".encode()])
 
 
-__all__ = ["About", "File", "NoAnswer", "NotSent", "PartnerError", "ask", "encode", "get_file", "put_file", "send"]
+__all__ = [
+    "About",
+    "File",
+    "NoAnswer",
+    "NotSent",
+    "PartnerError",
+    "ask",
+    "encode",
+    "get_file",
+    "mask_numbers",
+    "put_file",
+    "send",
+]

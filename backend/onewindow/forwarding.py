@@ -12,7 +12,7 @@ import structlog
 from backend.onewindow import messages
 from backend.onewindow.answers import Meaning, Reading
 from backend.onewindow.attachments import NotUploaded
-from backend.onewindow.client import NotSent, PartnerError, send
+from backend.onewindow.client import NotSent, PartnerError, mask_numbers, send
 from backend.onewindow.messages import DELIVERY, PUSH, WITHDRAW, NothingToTell, NotNumbered
 from backend.onewindow.models import Forwarding, Project
 from backend.onewindow.ports import runtime
@@ -235,7 +235,7 @@ def _explain(reading: Reading) -> str:
     errors = reading.data.get("errors")
     if isinstance(errors, list):
         parts = [f"{e.get('field')}：{e.get('rule')}" for e in errors if isinstance(e, dict)]
-        return "；".join(parts)[:200]
+        return mask_numbers("；".join(parts))[:200]
     for name, label in (("currentversion", "平台当前版本"), ("state", "平台当前状态"), ("missing", "缺少附件")):
         if name in reading.data:
             return f"{label} {reading.data[name]}"[:200]

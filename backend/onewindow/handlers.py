@@ -1,6 +1,6 @@
 """What the one-window slice does when something happened elsewhere, and its recurring work."""
 
-from backend.onewindow import feedback, forwarding, inbound, pulling
+from backend.onewindow import feedback, forwarding, inbound, pulling, retention
 from backend.onewindow.forwarding import Order
 from backend.onewindow.messages import DELIVERY, PUSH, SUPPLEMENT, WITHDRAW
 from kernel.jobs import Job
@@ -64,4 +64,7 @@ SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
     "parcel.moved": ("onewindow.delivery",),
     "parcel.delivered": ("onewindow.delivery",),
 }
-JOBS: tuple[Job, ...] = (Job(name="onewindow.pull", every_seconds=300, run=pulling.safety_net, timeout_seconds=120),)
+JOBS: tuple[Job, ...] = (
+    Job(name="onewindow.pull", every_seconds=300, run=pulling.safety_net, timeout_seconds=120),
+    Job(name="onewindow.sweep", every_seconds=600, run=retention.sweep, timeout_seconds=60),
+)

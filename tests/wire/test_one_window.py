@@ -299,6 +299,27 @@ async def test_events_that_were_never_pushed_are_pulled(platform: Platform, work
     assert all(doc["acked"] for doc in platform.partner.store.all("event"))
 
 
+async def test_a_step_right_after_receipt_makes_us_ask_before_we_believe(platform: Platform, work: Work) -> None:
+    sample = await submitted_case()
+    await work()
+    number = await number_of(sample)
+    await platform.clerk(number, "receive")
+    step = {
+        "type": "STEP",
+        "projectNo": number,
+        "seq": 2,
+        "at": "2026-11-20 12:00:00",
+        "payload": {"processName": "审核"},
+    }
+    await platform.control("/events/send", {"events": [step]})
+    await platform.partner.callbacks.settle()
+    await work()
+    assert platform.requests("event.pull")
+    case = await Case.get(case_no=sample.case_no)
+    kinds = [event.kind for event in await Event.filter(case_id=case.id).order_by("seq")]
+    assert kinds == ["received", "accept", "start", "step"]
+
+
 async def test_the_regular_pull_finds_what_was_lost_at_the_end(platform: Platform, work: Work) -> None:
     from backend.onewindow import pulling
 
@@ -381,3 +402,22 @@ async def test_the_national_profile_works_both_ways(platform: Platform, work: Wo
     assert (await Case.get(case_no=sample.case_no)).state == "ACCEPTED"
     assert b'"projectno"' in base64.b64decode(platform.requests("case.push")[0]["body"])
     assert await cases.package(case_no=sample.case_no)
+
+
+async def test_bodies_that_arrived_are_forgotten_after_a_month(platform: Platform, work: Work) -> None:
+    from backend.onewindow import retention
+    from backend.onewindow.models import Call
+
+    sample, stuck = await submitted_case(), await submitted_case(serial=2)
+    await platform.fault("case.push", {"reply": {"code": 300}}, times=1)
+    await work()
+    long_ago = clock.now() - timedelta(days=31)
+    await Forwarding.all().update(settled_at=long_ago)
+    await retention.sweep()
+    bodies = {row.state: row.body_sealed for row in (await sent(sample), await sent(stuck))}
+    assert bodies["acknowledged"] is None
+    assert bodies["refused"]
+    assert await Call.all().count() > 0
+    await Call.all().update(created_at=clock.now() - timedelta(days=201))
+    await retention.sweep()
+    assert await Call.all().count() == 0
