@@ -196,7 +196,7 @@ def _errors(
 def _deadline(at: datetime, deadline_on: date | None) -> datetime:
     """The end of the last day in Asia/Shanghai."""
     last = deadline_on or clock.local(at).date() + timedelta(days=runtime.get().settings.correction_days)
-    return datetime.combine(last + timedelta(days=1), time(), tzinfo=clock.SHANGHAI)
+    return datetime.combine(last, time(23, 59, 59), tzinfo=clock.SHANGHAI)
 
 
 def _context(case_no: str, number: int) -> str:

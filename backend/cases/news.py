@@ -51,4 +51,6 @@ async def open_correction(case_no: str) -> CorrectionNews | None:
     names = {rule.code: rule.name for rule in item.materials}
     asked = list_of(case_no, correction)
     what = "、".join(names.get(line.material_code, "申请表") for line in asked.items)
-    return CorrectionNews(what=what or asked.reason or "见补正清单", until_on=clock.local(correction.deadline_at).date())
+    return CorrectionNews(
+        what=what or asked.reason or "见补正清单", until_on=clock.local(correction.deadline_at).date()
+    )

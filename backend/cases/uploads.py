@@ -29,7 +29,8 @@ from kernel import clock, db, ids, storage
 from kernel.idempotency import Idempotency, run_once
 from kernel.problems import Conflict, FieldError, Invalid, NotFound, Problem, TooMany
 
-MAX_PART_BYTES = 1 << 20
+# What the edge lets through in one PATCH; it is held in memory once.
+MAX_PART_BYTES = 4 << 20
 MAX_PARTS = 400
 MAX_OPEN = 20
 KEPT_HOURS = 24

@@ -53,7 +53,7 @@ async def test_the_whole_list_reaches_the_citizen_at_once_with_fields_and_date(w
         ("/materials/PHOTO", "近期免冠照片"),
         ("/materials/JZZ", "居住证照片"),
     ]
-    assert view.deadline_at.isoformat() == "2026-12-01T00:00:00+08:00"
+    assert view.deadline_at.isoformat() == "2026-11-30T23:59:59+08:00"
     assert (view.state, view.repeated, view.reason, view.sender) == ("open", False, "照片和居住证", "综合窗口")
 
 
@@ -65,7 +65,9 @@ async def test_the_list_is_sealed(world):
 
 async def test_without_a_date_of_the_office_ours_applies(world):
     await asked(world)
-    assert (await Correction.get()).deadline_at.date() == date(2026, 12, 4)  # midnight in Beijing, 15 days on
+    assert (await Correction.get()).deadline_at.date() == date(
+        2026, 12, 4
+    )  # the end of that day in Beijing, 15 days on
 
 
 async def test_an_answer_becomes_the_next_version_and_is_told_once(world):
