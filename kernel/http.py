@@ -163,7 +163,7 @@ class Partner:
             raise ValueError(f"{self.name} {call}: the target must be a percent-encoded path and query")
         ticket = self.breaker.admit()
         if ticket is None:
-            self._count(call, "not sent", "breaker open", 0.0)
+            self._count(call, "not sent", 0.0, detail="breaker open")
             raise NotSent(self.name, call, "breaker open")
         self.retries.earn()
         exchange = _Exchange(method, yarl.URL(self.base_url + target, encoded=True), headers, body, max_bytes)
@@ -178,14 +178,14 @@ class Partner:
             else:
                 self.breaker.forget(ticket)  # no slot came free in time: that is our own crowd
             kind, outcome = (NoAnswer, "no answer") if exchange.sent else (NotSent, "not sent")
-            self._count(call, outcome, _reason(error), clock.monotonic() - started)
+            self._count(call, outcome, clock.monotonic() - started, detail=_reason(error))
             # `from None`: the original error holds the address, and the address may hold a token.
             raise kind(self.name, call, _reason(error)) from None
         except BaseException:
             self.breaker.forget(ticket)
             raise
         self.breaker.record(ticket, failed=answer.status >= 500)
-        self._count(call, f"{answer.status // 100}xx", str(answer.status), clock.monotonic() - started)
+        self._count(call, f"{answer.status // 100}xx", clock.monotonic() - started, status=answer.status)
         self._measure_skew(answer)
         return answer
 
@@ -210,7 +210,7 @@ class Partner:
             self._slots = (loop, asyncio.Semaphore(self._concurrency))
         return self._slots[1]
 
-    def _count(self, call: str, outcome: str, detail: str | None, seconds: float) -> None:
+    def _count(self, call: str, outcome: str, seconds: float, **facts: str | int) -> None:
         _CALLS.labels(self.name, call, outcome).inc()
         _SECONDS.labels(self.name).observe(seconds)
         _PHASE.labels(self.name).set(self.breaker.phase)
@@ -219,8 +219,8 @@ class Partner:
             partner=self.name,
             call=call,
             outcome=outcome,
-            detail=detail,
             duration_ms=round(seconds * 1000, 1),
+            **facts,
         )
 
     def _measure_skew(self, answer: Answer) -> None:

@@ -83,4 +83,6 @@ class Limiter:
         except self._errors as error:
             self._rest.begin(error)
             return longest
-        return min(longest, max(1, round(stats.reset_time - clock.now().timestamp())))
+        left = round(stats.reset_time - clock.now().timestamp())
+        # At the turn of a window the library says "now", although the attempts of the last one still weigh.
+        return min(longest, left if left >= 1 else max(1, longest // rate.amount))

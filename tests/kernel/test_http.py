@@ -205,7 +205,7 @@ async def test_half_an_answer_is_no_answer(part):
 
 
 async def test_a_silent_partner_costs_no_more_than_the_deadline():
-    async with server(silence, total_seconds=0.1) as (partner, _):
+    async with server(silence, total_seconds=0.4) as (partner, _):
         with pytest.raises(NoAnswer) as raised:
             await partner.request("POST", "/", body=b"{}")
     assert raised.value.reason == "timeout"
@@ -221,7 +221,7 @@ async def test_a_partner_that_drips_is_ended_by_the_total_deadline():
 
     async with server(drip) as (partner, _):
         with pytest.raises(NoAnswer):
-            await partner.request("GET", "/", total_seconds=0.1)
+            await partner.request("GET", "/", total_seconds=0.4)
 
 
 async def test_an_answer_longer_than_allowed_is_refused_packed_or_not():
@@ -256,9 +256,9 @@ async def test_at_most_so_many_calls_at_once_and_the_rest_waits_its_turn():
 
 
 async def test_waiting_for_a_slot_too_long_was_not_sent_and_is_not_the_partners_fault():
-    async with server(silence, concurrency=1, total_seconds=0.1) as (partner, heads):
-        first = asyncio.create_task(partner.request("GET", "/", total_seconds=0.3))
-        await asyncio.sleep(0.02)
+    async with server(silence, concurrency=1, total_seconds=0.3) as (partner, heads):
+        first = asyncio.create_task(partner.request("GET", "/", total_seconds=1))
+        await asyncio.sleep(0.1)
         with pytest.raises(NotSent):
             await partner.request("GET", "/")
         with pytest.raises(NoAnswer):
@@ -299,6 +299,15 @@ async def test_neither_log_nor_error_shows_query_headers_or_bodies():
     assert lines[0]["partner"] == "partner"
     assert lines[0]["call"] == "send"
     assert lines[0]["outcome"] == "no answer"
+
+
+async def test_a_call_is_logged_with_its_status_and_duration():
+    with structlog.testing.capture_logs() as lines:
+        async with server(saying(reply(b"", "404 Not Found"))) as (partner, _):
+            await partner.request("GET", "/secret/path", call="query")
+    assert (lines[0]["call"], lines[0]["status"], lines[0]["outcome"]) == ("query", 404, "4xx")
+    assert lines[0]["duration_ms"] >= 0
+    assert "secret" not in repr(lines)
 
 
 async def test_the_partners_clock_is_measured():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kernel import limits
+from kernel import limits, redis_cache
 from kernel.cache import RedisSettings
 from kernel.limits import Limiter
 from kernel.problems import TooMany
@@ -10,7 +10,9 @@ from tests.services import free_port
 
 
 @pytest.fixture(params=["memory", "redis", "redis away"])
-async def limiter(request):
+async def limiter(request, monkeypatch):
+    for name in ("socket_timeout", "socket_connect_timeout"):  # a busy test machine needs patience
+        monkeypatch.setitem(redis_cache.OPTIONS, name, 10)
     url = ""
     if request.param == "redis":
         url = request.getfixturevalue("redis").url

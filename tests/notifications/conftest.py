@@ -59,7 +59,7 @@ class Phone:
             push_token=console["WECHAT_PUSH_TOKEN"],
             push_aes_key=console["WECHAT_PUSH_AES_KEY"],
         )
-        self.wechat = WeChat(self.settings, Partner("wechat", partner.url, total_seconds=1))
+        self.wechat = WeChat(self.settings, Partner("wechat", partner.url, total_seconds=2))
 
     def allows(self, *names: str, times: int = 1) -> None:
         """The person taps "允许"; WeChat knows, we have not heard yet."""

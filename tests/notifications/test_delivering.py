@@ -191,7 +191,7 @@ async def test_an_unclear_token_fetch_is_no_unclear_message(phone, frozen_clock)
 
 
 @pytest.mark.parametrize(
-    "effect", [{"drop": "after"}, {"drop": "before"}, {"delay_ms": 1500}, {"status": 502}, {"body": "html"}]
+    "effect", [{"drop": "after"}, {"drop": "before"}, {"delay_ms": 2500}, {"status": 502}, {"body": "html"}]
 )
 async def test_an_unclear_outcome_keeps_the_permission_and_is_never_sent_again(phone, frozen_clock, effect):
     await granted(phone, "progress", times=2)
@@ -229,9 +229,9 @@ async def test_a_worker_that_died_during_the_call_leaves_an_unknown_message(phon
 async def test_a_slow_holder_may_still_say_what_became_of_it(phone):
     await granted(phone, "progress")
     number = await tell()
-    phone.fault({"delay_ms": 300})
+    phone.fault({"delay_ms": 800})
     slow = asyncio.create_task(delivering.deliver(number, attempts=1))
-    await asyncio.sleep(0.15)
+    await asyncio.sleep(0.4)
     await delivering.deliver(number, attempts=2)  # a second worker finds "sending"
     assert await channel_state() == ["unknown"]
     await slow

@@ -77,9 +77,9 @@ async def test_a_receipt_ends_the_doubt(phone):
 async def test_a_receipt_may_overtake_the_answer(phone):
     await granted(phone, "progress")
     number = await tell()
-    phone.fault({"delay_ms": 300})
+    phone.fault({"delay_ms": 800})
     slow = asyncio.create_task(delivering.deliver(number, attempts=1))
-    await asyncio.sleep(0.15)
+    await asyncio.sleep(0.4)
     await db.execute("UPDATE kernel_outbox SET state = 1 WHERE topic = 'notifications.deliver'")
     await pushed(sent(phone))
     assert await channel_state() == ["delivered"]
