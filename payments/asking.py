@@ -8,7 +8,7 @@ import structlog
 
 from kernel import clock, crypto, db
 from kernel.problems import Conflict, NotFound
-from payments import runtime, settlement, transitions
+from payments import pacing, runtime, settlement, transitions
 from payments.gateways.base import CloseOutcome, CloseResult, Evidence, EvidenceKind, Order, Outcome, PaymentGateway
 from payments.models import Attempt, Bill, LedgerTxn
 from payments.settlement import Effect
@@ -24,7 +24,7 @@ async def work_on(payment_no: str) -> Effect:
         return Effect.NOTHING
     if attempt.state == AttemptState.CREATED:
         return await send(payment_no) if await _begin_sending(payment_no) else Effect.NOTHING
-    if attempt.state == AttemptState.SENDING and not settlement.stale(attempt):
+    if attempt.state == AttemptState.SENDING and not pacing.stale(attempt):
         return Effect.NOTHING  # another process's live call
     effect = await (_close(attempt) if attempt.state == AttemptState.CLOSING else _ask(attempt))
     if effect is Effect.RESEND:
@@ -90,7 +90,7 @@ async def _begin_sending(payment_no: str) -> bool:
         if not payable or clock.now() >= attempt.expires_at:
             await transitions.step_attempt(attempt, AttemptAction.ABANDON, by=SYSTEM, note="no longer payable")
             return False
-        settlement.mark_sending(attempt)
+        pacing.mark_sending(attempt)
         await transitions.step_attempt(attempt, AttemptAction.SEND, by=SYSTEM)
         return True
 

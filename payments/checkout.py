@@ -9,7 +9,7 @@ import structlog
 from kernel import clock, crypto, db, ids
 from kernel.idempotency import Idempotency, run_once
 from kernel.problems import Conflict, Invalid, NotFound, PartnerDown
-from payments import asking, ledger, queries, runtime, settlement, transitions, views
+from payments import asking, ledger, pacing, queries, runtime, settlement, transitions, views
 from payments.gateways.base import OrderDraft, PaymentGateway
 from payments.models import Attempt, Bill
 from payments.states import ACTIVE, PAYER, AttemptAction, AttemptState
@@ -136,7 +136,7 @@ async def _create(
         expires_at=expires_at,
         ladder_from_at=clock.now(),
     )
-    settlement.mark_sending(attempt)
+    pacing.mark_sending(attempt)
     await attempt.save()
     await transitions.step_attempt(attempt, AttemptAction.SEND, by=PAYER)
     return attempt
@@ -146,7 +146,7 @@ async def _continue(payment_no: str, gateway: PaymentGateway) -> None:
     """Brings an attempt that exists already to a point where the phone can go on, without ever making a second order."""
     attempt = await Attempt.get(payment_no=payment_no)
     for _ in range(_WAITS):
-        if attempt.state != AttemptState.SENDING or settlement.stale(attempt):
+        if attempt.state != AttemptState.SENDING or pacing.stale(attempt):
             break
         await asyncio.sleep(_WAIT_SECONDS)
         attempt = await Attempt.get(payment_no=payment_no)

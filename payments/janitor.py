@@ -7,7 +7,7 @@ import structlog
 
 from kernel import clock, db, metrics
 from kernel.outbox import Delivery
-from payments import asking, bills, differences, invariants, runtime, settlement
+from payments import asking, bills, differences, invariants, pacing, runtime
 from payments.models import Attempt, Bill
 from payments.settlement import Effect
 from payments.states import ACTIVE, BillState
@@ -96,7 +96,7 @@ async def _claim(after: Position | None) -> tuple[list[str], Position | None]:
 
 async def _move(attempt: Attempt) -> None:
     attempt.checks += 1
-    settlement.schedule(attempt)
+    pacing.schedule(attempt)
     if attempt.state not in ACTIVE:
         attempt.next_check_at = None
     elif attempt.next_check_at is None:

@@ -71,7 +71,9 @@ async def _store(gateway: PaymentGateway, notice: VerifiedNotice, headers: Mappi
     }
     lane = f"payment:{notice.payment_no}"[:80] if notice.payment_no else None
     new = await inbox.receive(partner=gateway.partner, external_id=notice.event_id, headers=kept, body=raw, lane=lane)
-    log.info("payments.notice", channel=gateway.channel, event_type=notice.event_type, payment_no=notice.payment_no, new=new)
+    log.info(
+        "payments.notice", channel=gateway.channel, event_type=notice.event_type, payment_no=notice.payment_no, new=new
+    )
 
 
 async def _refused(channel: str, verdict: Rejected, raw: bytes) -> None:

@@ -1,14 +1,14 @@
 """The one door for every statement from outside about an attempt: idempotent, indifferent to order, never a downgrade."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 
 import msgspec
 import structlog
 
 from kernel import clock, crypto, db
-from payments import bills, differences, ladder, ledger, runtime, transitions
+from payments import bills, differences, ledger, pacing, runtime, transitions
 from payments.gateways.base import Evidence, EvidenceKind, Outcome, describe
 from payments.models import Attempt, Bill
 from payments.states import ACTIVE, CHANNEL, OPERATOR, SETTLED, AttemptAction, AttemptState, BillState
@@ -90,7 +90,7 @@ async def _now_pending(scene: _Scene, action: AttemptAction) -> Effect:
     attempt = scene.attempt
     attempt.ladder_from_at = attempt.sent_at or clock.now()
     reason = attempt.close_wanted
-    schedule(attempt)
+    pacing.schedule(attempt)
     await transitions.step_attempt(attempt, action, by=scene.by, evidence_id=scene.evidence_id)
     if reason is not None:
         await transitions.want_close(attempt, by=scene.by, reason=reason)
@@ -117,7 +117,7 @@ async def _no_reply(scene: _Scene) -> Effect:
         return Effect.NOTHING
     attempt.last_error = scene.evidence.reason[:120] or attempt.last_error
     if attempt.state == _A.SENDING:
-        schedule(attempt)
+        pacing.schedule(attempt)
         await transitions.step_attempt(attempt, _AA.NO_REPLY, by=scene.by, note=scene.evidence.reason)
         return Effect.SILENT
     await attempt.save()
@@ -128,7 +128,7 @@ async def _no_reply(scene: _Scene) -> Effect:
 async def _not_found(scene: _Scene) -> Effect:
     """Never "failed": the only consequence is that the same number with the same bytes may be sent again."""
     attempt = scene.attempt
-    if attempt.state == _A.SENDING and stale(attempt):  # its sender died; a younger one is somebody's live call
+    if attempt.state == _A.SENDING and pacing.stale(attempt):  # its sender died; a younger one is somebody's live call
         await _no_reply(scene)
     if attempt.state != _A.UNKNOWN or attempt.review_required:
         return Effect.NOTHING
@@ -137,7 +137,7 @@ async def _not_found(scene: _Scene) -> Effect:
         # time later therefore ends it; an unsigned one proves nothing, and the ladder goes on to a person.
         over = clock.now() >= attempt.expires_at + _CERTAINLY_OVER
         return await _closed(scene) if scene.evidence.proven and over else Effect.NOTHING
-    mark_sending(attempt)
+    pacing.mark_sending(attempt)
     await transitions.step_attempt(attempt, _AA.NOT_FOUND, by=scene.by)
     return Effect.RESEND
 
@@ -152,7 +152,7 @@ async def _not_sent(scene: _Scene) -> Effect:
         return await _no_reply(scene)
     attempt.last_error = scene.evidence.reason[:120]
     attempt.ladder_from_at = clock.now()
-    schedule(attempt)
+    pacing.schedule(attempt)
     await transitions.step_attempt(attempt, _AA.NOT_SENT, by=scene.by, note=scene.evidence.reason)
     return Effect.SILENT
 
@@ -175,7 +175,7 @@ async def _ask_later(attempt: Attempt) -> None:
     """After an answer that concludes nothing the next question waits for its step of the ladder."""
     if attempt.state in ACTIVE and attempt.next_check_at is not None and attempt.next_check_at <= clock.now():
         attempt.checks += 1
-        schedule(attempt)
+        pacing.schedule(attempt)
         await attempt.save()
 
 
@@ -328,32 +328,6 @@ def _mismatch(attempt: Attempt, evidence: Evidence) -> tuple[str, str] | None:
         if index != attempt.payer_index:
             return "PAYER", "付款人与支付单不一致"
     return None
-
-
-def mark_sending(attempt: Attempt) -> None:
-    """Notes on a locked attempt that its bytes are about to be sent; the step to SENDING is the caller's."""
-    now = clock.now()
-    attempt.sends += 1
-    attempt.sent_at = attempt.ladder_from_at = now
-    attempt.next_check_at = now + timedelta(seconds=runtime.settings().sending_seconds)
-
-
-def stale(attempt: Attempt) -> bool:
-    """Whether a SENDING attempt is older than any live call: its sender is gone."""
-    limit = timedelta(seconds=runtime.settings().sending_seconds)
-    return attempt.sent_at is None or clock.now() >= attempt.sent_at + limit
-
-
-def schedule(attempt: Attempt) -> None:
-    """Sets the next time to ask: the ladder, but not later than the end of the order."""
-    now = clock.now()
-    fast, salt = runtime.settings().fast_checks, f"{attempt.payment_no}:{attempt.checks}"
-    # Past the end of the order the ladder starts again: now a close is due, and it should not wait for the next hour.
-    since = max(attempt.ladder_from_at, attempt.expires_at) if now >= attempt.expires_at else attempt.ladder_from_at
-    due: datetime | None = ladder.next_check(since=since, now=now, fast=fast, salt=salt)
-    if due is not None and now < attempt.expires_at < due:
-        due = attempt.expires_at
-    attempt.next_check_at = None if attempt.review_required else due
 
 
 async def _keep(scene: _Scene, effect: Effect) -> None:

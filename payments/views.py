@@ -157,7 +157,7 @@ def bill_view(
         label=word.label,
         finished=word.finished,
         payable=takes_payment(bill),
-        next_step=word.next_step,
+        next_step=_bill_step(word, attempts),
         gross_fen=bill.gross_fen,
         waived_fen=bill.waived_fen,
         due_fen=bill.due_fen,
@@ -179,6 +179,17 @@ def bill_view(
             if row.state == "due"
         ],
     )
+
+
+def _bill_step(word: PublicStatus, attempts: Sequence[Attempt]) -> str:
+    """Whoever left the cashier without paying may go on with the same order; whoever paid must not be told to pay."""
+    open_states = {a.state for a in attempts if a.state in ACTIVE}
+    under_review = any(a.review_required for a in attempts if a.state in ACTIVE)
+    if under_review:
+        return _REVIEW
+    if word.status == "ongoing" and open_states == {AttemptState.PENDING}:
+        return "已发起支付，正在等待结果。如果刚才没有完成支付，可以继续支付同一笔订单"
+    return word.next_step
 
 
 def _line_view(line: BillLine) -> BillLineView:

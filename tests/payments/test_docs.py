@@ -1,0 +1,77 @@
+"""docs/payments.md says what the code does: its tables are compared row by row."""
+
+from pathlib import Path
+
+import payments
+from payments import differences, ladder, ledger, settlement, views
+from payments.states import ATTEMPT, BILL, VOCABULARY
+
+PAGE = Path(payments.__file__).parents[1] / "docs" / "payments.md"
+ACCOUNTS = {
+    "`channel:<name>:receivable`": (ledger.channel_receivable("x"), "what a channel holds for us until it settles"),
+    "`bill:<no>:due`": (ledger.bill_due("x"), "the payer's debt of one bill"),
+    "`unit:<code>:income`": (ledger.unit_income("x"), "what a unit has earned, accrued when the bill is published"),
+    "`surplus:<payment no>`": (ledger.surplus("x"), "money of one payment that is owed back"),
+    "`suspense:<channel>`": (ledger.suspense("x"), "verified money that nobody could assign yet"),
+}
+DIFFERENCES = {
+    "AMOUNT_HIGH": "the channel says more than we asked for",
+    "AMOUNT_LOW": "the channel says less than we asked for",
+    "CURRENCY": "another currency than ours",
+    "PAYER": "paid by somebody else than the order was made for",
+    "SECOND_TRANSACTION": "a second transaction under one number",
+    differences.CHANNEL_ONLY: "our merchant received money under a number we never made (长款)",
+    differences.REFUND_CHANNEL_ONLY: "a refund that we never asked for",
+    "STATUS_OURS_UNPAID": "paid after we had closed it; settled or owed back by itself",
+    differences.STUCK: "a week without a conclusion: a person reads the channel's statements",
+    differences.FOREIGN_MERCHANT: "a verified statement about another merchant or app",
+    "SECURITY_UNREADABLE_NOTICE": "a verified notice that our APIv3 key does not open",
+}
+
+
+def rows(*cells_of_rows) -> str:
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in cells_of_rows)
+
+
+def who(edge) -> str:
+    return ", ".join(sorted(edge.by))
+
+
+def tables() -> dict[str, str]:
+    return {
+        "vocabulary": rows(
+            *((f"`{w.status}`", w.label, "yes" if w.finished else "no", w.next_step) for w in VOCABULARY.values())
+        ),
+        "bill": rows(*((e.source, e.action, e.target, who(e)) for e in BILL.edges)),
+        "bill_labels": rows(*((state, f"`{label.status}`", label.label) for state, label in BILL.labels.items())),
+        "attempt": rows(*((e.source, e.action, e.target, who(e)) for e in ATTEMPT.edges)),
+        "attempt_labels": rows(*((state, f"`{label.status}`", label.label) for state, label in ATTEMPT.labels.items())),
+        "ladder": rows(
+            ("`PAYMENTS_FAST_CHECKS=true`", ", ".join(map(str, ladder._FAST))),
+            ("`PAYMENTS_FAST_CHECKS=false`", ", ".join(map(str, ladder._FIRST))),
+        ),
+        "accounts": rows(*((name, a.kind, "yes" if a.bounded else "no", text) for name, (a, text) in ACCOUNTS.items())),
+        "causes": rows(*((f"`{cause}`", text) for cause, text in views._CAUSES.items())),
+        "differences": rows(*((f"`{name}`", text) for name, text in DIFFERENCES.items())),
+    }
+
+
+def test_the_page_holds_every_table_of_the_code():
+    page = PAGE.read_text(encoding="utf-8")
+    for name, table in tables().items():
+        assert table in page, f"docs/payments.md: table {name} should read\n{table}"
+
+
+def test_every_difference_the_code_records_is_on_the_page():
+    folder = Path(settlement.__file__).parent
+    source = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
+    for name in DIFFERENCES:
+        assert f'"{name}"' in source
+
+
+if __name__ == "__main__":
+    # Fills the placeholders of a page that is being written: python -m tests.payments.test_docs
+    text = PAGE.read_text(encoding="utf-8")
+    for key, table in tables().items():
+        text = text.replace("{" + key + "}", table)
+    PAGE.write_text(text, encoding="utf-8")
