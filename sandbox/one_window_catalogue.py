@@ -59,9 +59,21 @@ def checked_item(raw: Mapping[str, Any]) -> dict[str, Any]:
     return item
 
 
-def choose(items: Sequence[dict[str, Any]], task_code: str, version: str | None) -> dict[str, Any]:
+def item_key(item: Mapping[str, Any]) -> str:
+    """One task code (实施编码) may have several handling items (业务办理项), each with materials and versions of its own."""
+    return f"{item['taskCode']}:{','.join(map(str, item['taskHandleItems']))}:{item['taskVersion']}"
+
+
+def choose(
+    items: Sequence[dict[str, Any]], task_code: str, version: str | None, handle: str | None = None
+) -> dict[str, Any]:
     """The item in force, or the asked version of it; a code nobody taught or an obsolete version is 304."""
-    known = [item for item in items if item["taskCode"] == task_code]
+    known = [
+        item
+        for item in items
+        if item["taskCode"] == task_code
+        and (handle is None or not item["taskHandleItems"] or handle in item["taskHandleItems"])
+    ]
     current = max(
         (item for item in known if item["taskState"] == "1"), key=lambda item: _order(item["taskVersion"]), default=None
     )
@@ -79,9 +91,11 @@ def _order(version: str) -> tuple[int, str]:
     return (int(version), "") if version.isdigit() else (0, version)
 
 
-def in_force(items: Sequence[dict[str, Any]], task_code: str, version: str) -> dict[str, Any]:
+def in_force(
+    items: Sequence[dict[str, Any]], task_code: str, version: str, handle: str | None = None
+) -> dict[str, Any]:
     """The version a new case must name: exactly the one in force."""
-    current = choose(items, task_code, None)
+    current = choose(items, task_code, None, handle)
     if current["taskVersion"] != version:
         raise Refusal(OBSOLETE_ITEM, currentVersion=current["taskVersion"])
     return current

@@ -18,6 +18,7 @@ from sandbox.one_window_catalogue import (
     check_materials,
     choose,
     in_force,
+    item_key,
     record,
     record_list,
 )
@@ -85,12 +86,13 @@ class Desk:
         return self.store.all("item")
 
     def teach(self, item: Doc) -> None:
-        self.store.put("item", f"{item['taskCode']}:{item['taskVersion']}", item, "taught")
+        self.store.put("item", item_key(item), item, "taught")
 
     def task(self, data: Doc) -> Doc:
         """Verb `task.get`."""
-        version = data.get("taskVersion")
-        return choose(self.items(), needed_text(data, "taskCode"), None if version in (None, "") else str(version))
+        version, handle = data.get("taskVersion"), data.get("taskHandleItem")
+        asked = None if version in (None, "") else str(version)
+        return choose(self.items(), needed_text(data, "taskCode"), asked, handle if isinstance(handle, str) else None)
 
     def serial(self, data: Doc) -> Doc:
         """Verb `serial.new`: the same clientRef always has the same number."""
@@ -198,8 +200,8 @@ class Desk:
         if base.get("taskCode") != case["taskCode"] or base.get("areaCode") != case["areaCode"]:
             raise rejected("base.taskCode", "与取号时的事项或区划不一致")
         version = str(base.get("taskVersion"))
-        item = in_force(self.items(), case["taskCode"], version) if operation == "I" else None
-        item = item or choose(self.items(), case["taskCode"], version)
+        pick = in_force if operation == "I" else choose
+        item = pick(self.items(), case["taskCode"], version, base.get("taskHandleItem"))
         check_area(item, case["areaCode"])
         check_case(data, item, has_attachment=lambda attach_id: self.has_attachment(number, attach_id))
 
@@ -213,7 +215,8 @@ class Desk:
         asked = case["corrections"][-1]
         if data.get("correctionNo") != asked["no"]:
             raise rejected("correctionNo", "不是当前的补正")
-        item = choose(self.items(), case["taskCode"], str(case["body"]["base"]["taskVersion"]))
+        pushed = case["body"]["base"]
+        item = choose(self.items(), case["taskCode"], str(pushed["taskVersion"]), pushed.get("taskHandleItem"))
         self._check_supplement(case, data, item, asked)
         case["supplements"].append(data)
         case["state"] = target

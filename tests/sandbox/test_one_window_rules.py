@@ -2,7 +2,15 @@
 
 import pytest
 
-from sandbox.one_window_catalogue import check_area, check_case, checked_item, choose, id_number_ok, in_force
+from sandbox.one_window_catalogue import (
+    check_area,
+    check_case,
+    checked_item,
+    choose,
+    id_number_ok,
+    in_force,
+    item_key,
+)
 from sandbox.one_window_papers import certificate_jpeg, certificate_pdf
 from sandbox.one_window_states import channel_move, clerk_move
 from sandbox.one_window_wire import (
@@ -84,6 +92,16 @@ def test_the_catalogue_knows_versions() -> None:
     with pytest.raises(Refusal) as refused:
         choose([], ITEM["taskCode"], None)
     assert refused.value.code == 304
+
+
+def test_one_task_code_may_have_several_handling_items() -> None:
+    first = checked_item({**ITEM, "taskHandleItems": ["A"], "taskName": "补办"})
+    second = checked_item({**ITEM, "taskHandleItems": ["B"], "taskName": "首次申领"})
+    assert item_key(first) != item_key(second)
+    assert choose([first, second], ITEM["taskCode"], None, "B")["taskName"] == "首次申领"
+    assert in_force([first, second], ITEM["taskCode"], "1", "A")["taskName"] == "补办"
+    with pytest.raises(Refusal):
+        in_force([first, second], ITEM["taskCode"], "1", "C")
 
 
 def test_an_item_is_open_in_its_areas_only() -> None:

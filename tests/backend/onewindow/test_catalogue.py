@@ -6,7 +6,7 @@ import backend
 from backend.catalog import importer
 from backend.catalog.views import version_of
 from backend.onewindow import catalogue
-from sandbox.one_window_catalogue import check_area, checked_item, choose
+from sandbox.one_window_catalogue import check_area, checked_item, choose, item_key
 from tests.backend.onewindow.samples import guide
 
 
@@ -26,6 +26,8 @@ async def test_the_seeded_county_is_taught_whole(database: None) -> None:
     tasks = [checked_item(task) for task in await catalogue.tasks()]
     assert 0 < len(tasks) <= len(report.items_new)
     replacement = next(task for task in tasks if task["taskName"] == "老年人优待证补办")
-    assert choose(tasks, replacement["taskCode"], None) == replacement
+    handle = replacement["taskHandleItems"][0]
+    assert choose(tasks, replacement["taskCode"], None, handle) == replacement
+    assert len({item_key(task) for task in tasks}) == len(tasks)
     check_area(replacement, "620981102000")
     assert {str(rule["isNeed"]) for rule in replacement["materials"]} <= {"0", "1", "2"}
