@@ -135,6 +135,12 @@ async def replace_draft_files(case: Case, choices: Sequence[MaterialChoice], fil
     await attach(case, choices, files, version=0)
 
 
+async def discard_draft(case: Case) -> None:
+    """A draft that is thrown away keeps nothing of the person; the caller saves the row."""
+    case.draft_sealed = None
+    await Attachment.filter(case_id=case.id, since_version=0).delete()
+
+
 async def attached(case: Case) -> list[Attachment]:
     """The files in use now, with their material, in the order of codes and positions."""
     query = Attachment.filter(case_id=case.id, until_version=None).order_by("code", "position", "id")

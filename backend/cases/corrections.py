@@ -121,24 +121,33 @@ async def answer(
 
 
 async def expire_due() -> None:
-    """Job.
+    """Job: corrections that nobody answered end the case as 退件.
 
-    Corrections that nobody answered end the case as 退件, some days after their deadline so that a late message of the
-    office wins.
+    Some days after their deadline, so that a late message of the office wins. One that fails does not hold up the others.
     """
     before = clock.now() - timedelta(days=runtime.get().settings.correction_grace_days)
     due = Correction.filter(state=OPEN, deadline_at__lt=before).order_by("deadline_at").limit(_EXPIRE_BATCH)
+    failures: list[Exception] = []
     for correction in await due.prefetch_related("case"):
-        async with db.transaction():
-            case = await steps.locked(case_no=correction.case.case_no)
-            fresh = await Correction.get(id=correction.id)
-            if fresh.state != OPEN:
-                continue
-            fresh.state = EXPIRED
-            await fresh.save(update_fields=["state"])
-            if case.state == CaseState.CORRECTING:
-                fact = steps.Fact(by=By.SYSTEM, at=clock.now(), facts={"number": str(fresh.number)})
-                await steps.take(case, Action.EXPIRE, fact)
+        try:
+            await _expire(correction.id, correction.case.case_no)
+        except Exception as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+async def _expire(correction_id: int, case_no: str) -> None:
+    async with db.transaction():
+        case = await steps.locked(case_no=case_no)
+        correction = await Correction.get(id=correction_id)
+        if correction.state != OPEN:
+            return
+        correction.state = EXPIRED
+        await correction.save(update_fields=["state"])
+        if case.state == CaseState.CORRECTING:
+            fact = steps.Fact(by=By.SYSTEM, at=clock.now(), facts={"number": str(correction.number)})
+            await steps.take(case, Action.EXPIRE, fact)
 
 
 def list_of(case_no: str, correction: Correction) -> CorrectionList:

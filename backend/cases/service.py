@@ -142,7 +142,9 @@ async def withdraw(*, actor: Actor, case_no: str, reason: str, idem: Idempotency
         if case.state == CaseState.WITHDRAWN:
             return moved(case)
         was_draft = case.state == CaseState.DRAFT
-        if not was_draft:
+        if was_draft:
+            await contents.discard_draft(case)
+        else:
             case.data_version += 1
         fact = steps.Fact(by=By.APPLICANT, at=clock.now(), text=reason.strip())
         await steps.take(case, Action.WITHDRAW, fact)

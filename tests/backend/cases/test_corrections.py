@@ -186,6 +186,22 @@ async def test_nobody_answers_and_the_case_is_returned_after_the_grace(world):
     assert (late, case.flagged, case.outcome) == (Applied.LATE, None, "returned")
 
 
+async def test_one_case_that_cannot_be_expired_does_not_hold_up_the_others(world, monkeypatch):
+    broken, fine = [await asked(world, ref=ref, deadline_on=date(2026, 11, 20)) for ref in ("a", "b")]
+    real = corrections.steps.locked
+
+    async def locked(*, case_no):
+        if case_no == broken:
+            raise RuntimeError("a row nobody can read")
+        return await real(case_no=case_no)
+
+    monkeypatch.setattr(corrections.steps, "locked", locked)
+    world.clock.advance(days=9)
+    with pytest.raises(RuntimeError):
+        await corrections.expire_due()
+    assert await world.state(fine) == "RETURNED"
+
+
 async def test_an_answer_within_the_grace_still_counts(world):
     case_no = await asked(world, deadline_on=date(2026, 11, 20))
     world.clock.advance(seconds=timedelta(days=3).total_seconds())

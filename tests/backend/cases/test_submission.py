@@ -329,10 +329,14 @@ async def test_withdrawing_ends_the_case_its_bills_and_tells_the_platform_once(w
     assert (await queries.package(case_no=case_no)).withdraw_reason == "办错了"
 
 
-async def test_a_draft_is_thrown_away_quietly(world):
+async def test_a_draft_is_thrown_away_quietly_and_wholly(world):
     case_no = await world.draft()
+    photo = MaterialChoice(code="PHOTO", material_ids=(await world.photo(),))
+    await service.save_draft(actor=world.citizen, case_no=case_no, draft=Draft(form=FORM, materials=(photo,)))
     await service.withdraw(actor=world.citizen, case_no=case_no, reason="")
-    assert await world.state(case_no) == "WITHDRAWN"
+    case = await world.case(case_no)
+    assert (case.state, case.draft_sealed) == ("WITHDRAWN", None)
+    assert await Attachment.all().count() == 0
     assert await world.promises("case.withdrawn") == []
     assert await world.promises("case.status_changed") == []
 
