@@ -24,6 +24,7 @@ from kernel.problems import Conflict, FieldError, Forbidden, Invalid, NotFound, 
 
 _S = ParcelState
 _ID_TRIES = 5
+_SUSPICIOUS = 3
 _GONE_OUT = frozenset({_S.OUT_FOR_DELIVERY})
 
 
@@ -126,6 +127,8 @@ async def hand_over(*, actor: Actor, waybill_no: str, code: str, idem: Idempoten
         verdict = await sign_code.attempt(parcel, code, by_ref=actor.account_ref)
         if verdict is not sign_code.Verdict.RIGHT:
             await parcel.save(update_fields=["code_tries"])
+            if verdict is sign_code.Verdict.LOCKED:
+                await _watch(parcel, actor)
             return _Outcome(refusal=verdict.value, tries_left=sign_code.TRIES - parcel.code_tries)
         return await _deliver(parcel, actor, ParcelAction.HAND_OVER, method="code")
 
@@ -253,6 +256,15 @@ async def deliver(
     receipt_no = await receipts.write(parcel, method=method, actor_ref=actor_ref, evidence=_as_dicts(kept))
     await settle_by_fact(parcel, ReviewKind.CARRIER_SIGNED, f"已由{receipts.METHOD_LABELS[method]}确认")
     return receipt_no
+
+
+async def _watch(parcel: Parcel, actor: Actor) -> None:
+    """Several locked parcels in one courier's hands look like guessing: his supervisor is told."""
+    locked = await Parcel.filter(
+        courier_ref=actor.account_ref, code_tries__gte=sign_code.TRIES, code_hash__isnull=False
+    ).count()
+    if locked >= _SUSPICIOUS:
+        await open_review(parcel, ReviewKind.COURIER_GUESSES, f"{locked} 个")
 
 
 async def _deliver(

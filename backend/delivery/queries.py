@@ -54,6 +54,8 @@ class ParcelSummary(msgspec.Struct, frozen=True, kw_only=True):
     address: str | None
     changed_at: datetime
     code_open: bool
+    # Where a parcel comes back to, and where a result is collected.
+    window_name: str
     receipt: ReceiptView | None
 
 
@@ -219,6 +221,7 @@ async def _summary(row: Parcel) -> ParcelSummary:
         address=row.address_mask,
         changed_at=clock.local(row.state_at),
         code_open=row.code_hash is not None and row.code_tries < sign_code.TRIES,
+        window_name=runtime().settings.sender_name,
         receipt=await receipts.current(row),
     )
 

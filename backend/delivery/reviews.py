@@ -24,6 +24,7 @@ class ReviewKind(StrEnum):
     MOVES_AFTER_END = "moves_after_end"
     LOST = "lost"
     RETURNED = "returned"
+    COURIER_GUESSES = "courier_guesses"
 
 
 REVIEW_LABELS: dict[ReviewKind, str] = {
@@ -36,6 +37,7 @@ REVIEW_LABELS: dict[ReviewKind, str] = {
     ReviewKind.MOVES_AFTER_END: "包裹已结束，承运单位仍有运输记录：请核实",
     ReviewKind.LOST: "包裹遗失：请联系承运单位和收件人",
     ReviewKind.RETURNED: "包裹已退回窗口：请通知群众到窗口领取",
+    ReviewKind.COURIER_GUESSES: "同一名投递员手中有三个以上包裹的签收码被输错锁定：请派件负责人核查",
 }
 
 

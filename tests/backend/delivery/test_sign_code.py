@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.delivery import couriers, queries, service, sign_code
-from backend.delivery.models import Parcel
+from backend.delivery.models import Parcel, Review
 from kernel import db
 from kernel.problems import NotFound
 
@@ -143,6 +143,20 @@ async def test_a_courier_is_limited_over_all_his_parcels_and_the_clock_frees_him
     assert refusal.value.retry_after_seconds == 3600
     frozen_clock.advance(hours=1)
     assert (await guess(courier, parcels[-1], code)).status == "DELIVERED"
+
+
+async def test_three_locked_parcels_of_one_courier_are_shown_to_his_supervisor(world, frozen_clock) -> None:
+    citizen, courier = await world.citizen(), await world.courier("620981")
+    for number in range(3):
+        assert await Review.all().count() == 0
+        parcel = await world.at_the_door(citizen, courier)
+        code = await code_of(citizen, parcel)
+        for _ in range(5):
+            with pytest.raises((sign_code.WrongCode, sign_code.CodeLocked)):
+                await guess(courier, parcel, wrong(code))
+        if number == 1:
+            frozen_clock.advance(hours=1)
+    assert [r.kind for r in await Review.all()] == ["courier_guesses"]
 
 
 async def test_digits_and_clear_codes_are_nowhere_in_the_database(door) -> None:
