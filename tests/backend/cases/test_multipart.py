@@ -4,6 +4,7 @@ Any way of cutting the stream gives the same form, every trick is refused, and n
 """
 
 import asyncio
+import contextlib
 import hashlib
 import stat
 
@@ -192,3 +193,40 @@ async def test_a_steady_client_is_ended_at_the_total_only():
 async def test_a_client_that_keeps_the_pace_is_left_alone():
     got = [c async for c in paced(drip(5, 5000), total_seconds=5, window_seconds=0.5, min_bytes_per_second=8000)]
     assert len(got) == 5
+
+
+@st.composite
+def mutated_bodies(draw):
+    """A valid body with bytes changed, cut out, doubled or put in."""
+    body = bytearray(field_part("code", b"1") + part(b"x" * 300, headers=b"Content-Type: image/jpeg\r\n") + END)
+    for _ in range(draw(st.integers(1, 6))):
+        place, length = draw(st.integers(0, len(body))), draw(st.integers(0, 40))
+        match draw(st.sampled_from(["change", "cut", "double", "insert"])):
+            case "change":
+                body[place : place + 1] = draw(st.binary(min_size=1, max_size=1))
+            case "cut":
+                del body[place : place + length]
+            case "double":
+                body[place:place] = body[place : place + length]
+            case "insert":
+                body[place:place] = draw(
+                    st.sampled_from([b"\r\n", b"--frontier", b'"', b"\0", b"=?", b";", b"\\", b"filename*=", b"\xff"])
+                )
+    return bytes(body)
+
+
+@settings(max_examples=400, deadline=None)
+@given(body=mutated_bodies(), size=st.integers(1, 200))
+def test_a_mutated_body_is_a_form_or_a_refusal_and_leaves_nothing(tmp_path_factory, body, size):
+    folder = tmp_path_factory.getbasetemp() / "mutants"
+    folder.mkdir(exist_ok=True)
+    with contextlib.suppress(UploadMalformed, UploadTooLarge):
+        asyncio.run(read(body, folder, size=size))
+    assert list(folder.iterdir()) == []
+
+
+@settings(max_examples=300, deadline=None)
+@given(content_type=st.text(max_size=80) | st.builds("multipart/form-data; {}".format, st.text(max_size=60)))
+def test_any_content_type_is_understood_or_refused(tmp_path_factory, content_type):
+    with contextlib.suppress(UploadMalformed, UploadNotAForm):
+        asyncio.run(read(part(PHOTO) + END, tmp_path_factory.getbasetemp(), content_type=content_type))

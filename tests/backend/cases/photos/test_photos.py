@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 from pathlib import Path
 
@@ -181,3 +182,50 @@ async def test_too_many_waiting_are_sent_away_with_a_hint(tmp_path, monkeypatch)
 def test_refusals_have_unique_words_and_codes():
     assert len({refusal.code for refusal in REFUSALS.values()}) == len(REFUSALS)
     assert all(refusal.reason == reason for reason, refusal in REFUSALS.items())
+
+
+def mutants(seed, count):
+    """Valid pictures with bytes changed, cut out, doubled or spliced; the same ones for the same seed."""
+    chance = random.Random(seed)
+    valid = [
+        hostile.jpeg(200, 150),
+        hostile.jpeg(200, 150, progressive=True),
+        hostile.png(200, 150),
+        hostile.webp(200, 150),
+    ]
+    for _ in range(count):
+        data = bytearray(chance.choice(valid))
+        for _ in range(chance.randint(1, 8)):
+            place, length = chance.randrange(len(data)), chance.randint(1, 64)
+            match chance.randrange(5):
+                case 0:
+                    data[place] = chance.randrange(256)
+                case 1:
+                    del data[place : place + length]
+                case 2:
+                    data[place:place] = data[place : place + length]
+                case 3:
+                    data[place:place] = chance.randbytes(length)
+                case 4:
+                    other = chance.choice(valid)
+                    data[place:] = other[chance.randrange(len(other)) :]
+            if not data:
+                break
+        yield bytes(data)
+
+
+async def test_a_mutated_picture_is_kept_clean_or_refused_and_the_pool_lives_on(check):
+    kept = refused = 0
+    for data in mutants(seed=20261119, count=250):
+        try:
+            _, photo, _ = await check(data)
+        except PhotoRefused:
+            refused += 1
+            continue
+        kept += 1
+        with Image.open(photo) as picture:
+            picture.load()
+            assert picture.format == "JPEG"
+            assert not picture.getexif()
+    assert kept > 20
+    assert refused > 20
