@@ -154,6 +154,8 @@ async def store(events: Sequence[WireEvent], *, pulled: bool) -> list[WireEvent]
                 APPLY_TOPIC,
                 key=f"{APPLY_TOPIC}:{event.project_no}:{event.seq}",
                 payload={"project_no": event.project_no},
+                # One worker at a time per project: others would only fetch the same result file again.
+                lane=f"onewindow:project:{event.project_no}",
             )
     return fresh
 

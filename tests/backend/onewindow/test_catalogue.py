@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import backend
-from backend.catalog import importer
+from backend.catalog import importer, queries
 from backend.catalog.views import version_of
 from backend.onewindow import catalogue
 from sandbox.one_window_catalogue import check_area, checked_item, choose, item_key
@@ -22,6 +22,7 @@ def test_one_item() -> None:
 
 async def test_the_seeded_county_is_taught_whole(database: None) -> None:
     folder = Path(backend.__file__).parent / "seed"
+    queries.forget_cached()
     report = await importer.import_catalogue(folder=folder, author="测试", reason="测试")
     tasks = [checked_item(task) for task in await catalogue.tasks()]
     assert 0 < len(tasks) <= len(report.items_new)
