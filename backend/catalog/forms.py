@@ -244,7 +244,8 @@ def _type_words(kind: Any) -> str:
         "array": "列表",
         "object": "一组内容",
     }
-    return words.get(kind if isinstance(kind, str) else "", "正确的内容")
+    name = kind[0] if isinstance(kind, list) and kind else kind
+    return words.get(str(name), "正确的内容")
 
 
 def _shown(value: Any) -> str:
