@@ -131,6 +131,7 @@ async def _not_found(scene: _Scene) -> Effect:
     if attempt.state == _A.SENDING and pacing.stale(attempt):  # its sender died; a younger one is somebody's live call
         await _no_reply(scene)
     if attempt.state != _A.UNKNOWN or attempt.review_required:
+        await _ask_later(attempt)
         return Effect.NOTHING
     if clock.now() >= attempt.expires_at:
         # The stored bytes name an end that has passed, so this order can never be made again. A signed "no such order" some

@@ -71,6 +71,13 @@ async def test_giving_up_an_unpaid_bill(books):
     await void()  # a second time changes nothing
 
 
+async def test_giving_up_one_kind_leaves_the_other(books):
+    bill_no = await books.issue()
+    async with db.transaction():
+        await payments.void_bills(subject=SUBJECT, kind="delivery", reason="pickup instead")
+    assert (await books.bill(bill_no)).state == BillState.OPEN
+
+
 async def test_giving_up_while_an_order_is_open_closes_it_at_the_channel_first(books):
     bill_no = await books.issue()
     view = await books.start(bill_no)

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 from datetime import date, timedelta
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 
 import payments
 from kernel import clock, db, http
+from kernel.config import load_one
 from kernel.problems import PartnerDown
 from kernel.worker import Worker
 from payments import asking, handlers, janitor, runtime
@@ -101,18 +101,9 @@ async def town(request, tmp_path, database, door):
     mode = getattr(request, "param", "public_key")
     async with bank(tmp_path, product_url=door) as partner:
         lines = partner.environment()
-        public = mode == "public_key"
-        settings = WeChatPaySettings(
-            base_url=lines["WECHATPAY_BASE_URL"],
-            mchid=lines["WECHATPAY_MCHID"],
-            app_id=lines["WECHATPAY_APPID"],
-            merchant_serial=lines["WECHATPAY_MERCHANT_SERIAL"],
-            merchant_key_file=Path(lines["WECHATPAY_MERCHANT_KEY_FILE"]),
-            api_v3_key=Path(lines["WECHATPAY_APIV3_KEY_FILE"]).read_text(),
-            public_key_id=lines["WECHATPAY_PUBLIC_KEY_ID"] if public else "",
-            public_key_file=Path(lines["WECHATPAY_PUBLIC_KEY_FILE"]) if public else None,
-            notify_url=lines["WECHATPAY_NOTIFY_URL"],
-        )
+        if mode == "certificate":
+            del lines["WECHATPAY_PUBLIC_KEY_ID"], lines["WECHATPAY_PUBLIC_KEY_FILE"]
+        settings = load_one(WeChatPaySettings, lines)
         payments.configure(PaymentSettings(), settings)
         place = Town(partner, settings)
         await place.control("POST", "/config", {"time_scale": 0, "notice_mode": mode})
