@@ -107,7 +107,7 @@ async def town(request, tmp_path, database, door):
         payments.configure(PaymentSettings(), settings)
         place = Town(partner, settings)
         await place.control("POST", "/config", {"time_scale": 0, "notice_mode": mode})
-        if not public:
+        if mode == "certificate":
             await janitor.refresh_keys()
         item = await payments.propose_price(
             unit_code=UNIT, fee_code=FEE, kind="administrative", name="工本费", unit_name="证", price_fen=1000,
