@@ -1,4 +1,4 @@
-"""What a guide must and must not say before it may be published; every rule names its source in docs/glossary.md.
+"""What a guide must and must not say before it may be published; every rule is explained in docs/catalogue.md.
 Pure functions.
 """
 

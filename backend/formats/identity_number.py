@@ -17,7 +17,7 @@ _OLDEST_YEARS = 130  # nobody on record is older; a birth date before that is a 
 
 
 class IdType(StrEnum):
-    """Kinds of 18-character number, told apart by their area part (identity-data rules of docs/glossary.md)."""
+    """Kinds of 18-character number, told apart by their area part."""
 
     RESIDENT_ID = "resident_id"  # 居民身份证
     HMT_PERMIT = "hmt_residence_permit"  # 港澳台居民居住证: area 81, 82 or 83
