@@ -3,6 +3,7 @@ no database.
 """
 
 from datetime import date
+from typing import Any
 
 from backend.catalog import form_shorthand, region_codes, task_code
 from backend.catalog.source import DepartmentSource, FeeItemSource, ItemSource, MaterialSource, PlaceSource
@@ -27,67 +28,64 @@ _DELIVERY_LABELS = {"pickup": "到窗口领取", "mail": "快递到家"}
 _ASSURANCE_LABELS = {0: "不需要实名", 1: "需要验证手机号", 2: "需要实名认证", 3: "需要刷脸核验"}
 
 
-def build(  # noqa: PLR0917 — each argument is one of the files the guide is made of
+def build(
     item: ItemSource,
     department: DepartmentSource,
+    *,
     places: list[PlaceSource],
     fees: list[tuple[FeeItemSource, int]],
     version: int,
     effective_from: date,
 ) -> Guide:
     """The guide of one version."""
-    instant = item.project_type == "instant"
+    # What a clerk wrote is taken over field by field: Guide and ItemSource use the same names for it.
+    same: dict[str, Any] = {name: getattr(item, name) for name in _TAKEN_OVER}
+    lists: dict[str, Any] = {
+        name: tuple(getattr(item, name)) for name in ("conditions", "ways", "notices", "legal_basis")
+    }
     return Guide(
-        item_code=item.item_code,
         version=version,
         effective_from=effective_from,
-        name=item.name,
-        summary=item.summary,
-        main_name=item.main_name,
-        catalog_code=item.catalog_code,
-        task_code=item.task_code,
-        handle_code=item.handle_code,
-        task_type=item.task_type,
-        task_type_label=task_code.TASK_TYPES[item.task_type],
-        level=item.level,
-        level_label=task_code.LEVELS[item.level],
         department=DepartmentView(code=department.code, name=department.name),
         region_code=region_codes.padded(department.region),
-        audience=item.audience,
-        audience_label=_AUDIENCE_LABELS[item.audience],
-        theme=item.theme,
-        project_type=item.project_type,
-        project_type_label="即办件" if instant else "承诺件",
-        legal_days=item.legal_days,
-        promise_days=item.promise_days,
-        legal_limit_label=f"{item.legal_days} 个工作日",
-        promise_limit_label=_promise(item),
-        visits=item.visits,
-        visits_label=_visits(item),
-        visits_reason=item.visits_reason,
-        online_depth=item.online_depth,
-        apply_online=_apply_online(item),
-        ways=tuple(item.ways),
-        ways_label="、".join(_WAY_LABELS[way] for way in item.ways),
-        assurance_level=item.assurance_level,
-        assurance_label=_ASSURANCE_LABELS[item.assurance_level],
-        conditions=tuple(item.conditions),
         materials=tuple(_material(material) for material in item.materials),
         steps=tuple(StepView(name=s.name, who=s.who, hours=s.hours, standard=s.standard) for s in item.steps),
         fee=_fee(item, fees),
-        pay_before_forward=item.pay_before_forward,
         results=tuple(ResultView(name=r.name, kind=r.kind, note=r.note) for r in item.results),
         delivery_modes=tuple(item.delivery),
-        delivery_label="、".join(_DELIVERY_LABELS[mode] for mode in item.delivery) or "结果发到手机，不用领取",
         places=tuple(_place(place) for place in places),
         consult_phone=item.consult_phone or department.consult_phone,
         complaint_phone=item.complaint_phone or department.complaint_phone,
-        tacit_consent=item.tacit_consent,
-        notices=tuple(item.notices),
         faqs=tuple(FaqView(question=f.q, answer=f.a) for f in item.faqs),
-        legal_basis=tuple(item.legal_basis),
         form=form_shorthand.schema(item.form),
+        apply_online=_apply_online(item),
+        **_labels(item),
+        **lists,
+        **same,
     )
+
+
+_TAKEN_OVER = (
+    "item_code", "name", "summary", "main_name", "catalog_code", "task_code", "handle_code", "task_type", "level",
+    "audience", "theme", "project_type", "legal_days", "promise_days", "visits", "visits_reason", "online_depth",
+    "assurance_level", "pay_before_forward", "tacit_consent",
+)  # fmt: skip
+
+
+def _labels(item: ItemSource) -> dict[str, Any]:
+    """The Chinese words beside the codes."""
+    return {
+        "task_type_label": task_code.TASK_TYPES[item.task_type],
+        "level_label": task_code.LEVELS[item.level],
+        "audience_label": _AUDIENCE_LABELS[item.audience],
+        "project_type_label": "即办件" if item.project_type == "instant" else "承诺件",
+        "legal_limit_label": f"{item.legal_days} 个工作日",
+        "promise_limit_label": _promise(item),
+        "visits_label": _visits(item),
+        "ways_label": "、".join(_WAY_LABELS[way] for way in item.ways),
+        "assurance_label": _ASSURANCE_LABELS[item.assurance_level],
+        "delivery_label": "、".join(_DELIVERY_LABELS[mode] for mode in item.delivery) or "结果发到手机，不用领取",
+    }
 
 
 def card(guide: Guide) -> ItemCard:

@@ -198,7 +198,9 @@ def _guide(catalogue: Catalogue, source: ItemSource, version: int, effective_fro
     ]
     if department is None:
         raise RuntimeError("files.load must have complained about the department")
-    return guide_builder.build(source, department, places, fees, version, effective_from)
+    return guide_builder.build(
+        source, department, places=places, fees=fees, version=version, effective_from=effective_from
+    )
 
 
 def _digest(guide: Guide, source: ItemSource) -> str:
