@@ -29,7 +29,10 @@ class ParcelReports:
             return None
         steps = tuple(
             ParcelStep(
-                canonical=event.canonical, at=f"{clock.local(event.at):%Y-%m-%d %H:%M:%S}", place=event.place, text=event.text
+                canonical=event.canonical,
+                at=f"{clock.local(event.at):%Y-%m-%d %H:%M:%S}",
+                place=event.place,
+                text=event.text,
             )
             for event in trace.events
             if event.moved

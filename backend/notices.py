@@ -70,7 +70,9 @@ async def case_moved(job: Delivery) -> None:
         return
     word = CASE_WORDS.get(state)
     if word is not None:
-        await _tell(job, facts.account_ref, word.template, {**values, "status": word.status, "at": facts.at, "hint": word.hint})
+        await _tell(
+            job, facts.account_ref, word.template, {**values, "status": word.status, "at": facts.at, "hint": word.hint}
+        )
 
 
 async def bill_paid(job: Delivery) -> None:

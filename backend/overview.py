@@ -1,7 +1,7 @@
 """One view of case × bill × parcel: what a phone shows of a case, and what the person should do now. Computed, never stored."""
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -16,6 +16,7 @@ from backend.onewindow import queries as onewindow
 from kernel import clock
 from payments import BillView
 
+_WHOLE_SECOND = timedelta(seconds=1)
 _PAY = frozenset({"unpaid", "expired"})
 
 
@@ -73,12 +74,23 @@ async def timeline(*, actor: Actor, case_no: str) -> Timeline:
     """Case events, payments and parcel movements in one line. Raises NotFound, also for another person's case."""
     entries = await details.timeline(actor=actor, case_no=case_no)
     bills, moves = await asyncio.gather(payments.bills_of(subject_of(case_no)), delivery.timeline(case_no))
-    lines = [TimelineLine(at=e.at, track="case", text=e.text, detail=e.detail) for e in entries]
-    lines += [line for bill in bills for line in _bill_lines(bill)]
+    lines = _in_order([TimelineLine(at=e.at, track="case", text=e.text, detail=e.detail) for e in entries])
+    for bill in bills:
+        lines += _in_order(_bill_lines(bill))
     lines += [
         TimelineLine(at=m.at, track="parcel", text=m.text, detail=m.place or None) for m in moves if m.moved or m.place
     ]
     return Timeline(case_no=case_no, items=tuple(sorted(lines, key=lambda line: line.at)))
+
+
+def _in_order(track: list[TimelineLine]) -> list[TimelineLine]:
+    """Partners tell time in whole seconds: what came later must not seem to have happened a moment earlier."""
+    ordered: list[TimelineLine] = []
+    for line in track:
+        last = ordered[-1].at if ordered else line.at
+        just_before = timedelta(0) < last - line.at < _WHOLE_SECOND
+        ordered.append(msgspec.structs.replace(line, at=last) if just_before else line)
+    return ordered
 
 
 async def outstanding_fen(case_no: str) -> int:
@@ -100,7 +112,10 @@ def next_action(
     waiting = next((c for c in detail.corrections if c.state == "open"), None)
     if waiting is not None and not detail.finished:
         return NextAction(
-            action="correct", text=f"请补正 {len(waiting.items)} 项内容", target=str(waiting.number), until_at=waiting.deadline_at
+            action="correct",
+            text=f"请补正 {len(waiting.items)} 项内容",
+            target=str(waiting.number),
+            until_at=waiting.deadline_at,
         )
     payable = next((b for b in bills if b.payable and b.status in _PAY), None)
     if payable is not None:
@@ -118,7 +133,9 @@ def _after_payment(detail: CaseDetail, parcels: tuple[ParcelSummary, ...], forwa
     parcel = next((p for p in parcels if not p.finished), None)
     if parcel is not None and detail.finished:
         if parcel.code_open:
-            return NextAction(action="show_sign_code", text="快递正在派送，收件时请出示签收码", target=parcel.delivery_no)
+            return NextAction(
+                action="show_sign_code", text="快递正在派送，收件时请出示签收码", target=parcel.delivery_no
+            )
         return NextAction(action="wait_parcel", text=f"证件寄送：{parcel.status_label}", target=parcel.delivery_no)
     if detail.finished:
         return NextAction(action="none", text="已办完，没有需要您做的事")
@@ -130,14 +147,22 @@ def _status(state: CaseState) -> str:
 
 
 def _bill_lines(bill: BillView) -> list[TimelineLine]:
-    lines = [TimelineLine(at=clock.local(bill.issued_at), track="bill", text=f"开出缴费单：{bill.title} {bill.due_fen / 100:.2f} 元")]
+    lines = [
+        TimelineLine(
+            at=clock.local(bill.issued_at), track="bill", text=f"开出缴费单：{bill.title} {bill.due_fen / 100:.2f} 元"
+        )
+    ]
     lines += [
-        TimelineLine(at=clock.local(p.paid_at), track="bill", text=f"已缴费 {p.amount_fen / 100:.2f} 元（{bill.title}）")
+        TimelineLine(
+            at=clock.local(p.paid_at), track="bill", text=f"已缴费 {p.amount_fen / 100:.2f} 元（{bill.title}）"
+        )
         for p in bill.payments
         if p.paid_at is not None
     ]
     lines += [
-        TimelineLine(at=clock.local(r.since_at), track="bill", text=f"应退 {r.amount_fen / 100:.2f} 元（{r.cause_label}）")
+        TimelineLine(
+            at=clock.local(r.since_at), track="bill", text=f"应退 {r.amount_fen / 100:.2f} 元（{r.cause_label}）"
+        )
         for r in bill.refunds_due
     ]
     return lines

@@ -10,7 +10,11 @@ class WorkerSettings:
     """How much one worker takes on and how long it holds a row."""
 
     lease_seconds: float = setting(
-        "WORKER_LEASE_SECONDS", help="后台任务的租约秒数：进程消失后，多久由别的进程接手", default=30.0, minimum=2, maximum=600
+        "WORKER_LEASE_SECONDS",
+        help="后台任务的租约秒数：进程消失后，多久由别的进程接手",
+        default=30.0,
+        minimum=2,
+        maximum=600,
     )
     capacity: int = setting("WORKER_CAPACITY", help="一个后台进程同时处理的任务数", default=16, minimum=1, maximum=256)
     grace_seconds: float = setting(

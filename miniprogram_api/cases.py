@@ -42,7 +42,7 @@ class Wish(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """How the result should come."""
 
     way: Annotated[Literal["pickup", "mail"], Meta(description="只能是 pickup（窗口领取）或 mail（邮寄）")]
-    quote_no: Annotated[str, Meta(pattern=r"^[0-9A-Z]{26}$", description="请重新获取邮寄费报价")] | None = None
+    quote_no: Annotated[str, Meta(pattern=r"^[a-z2-7]{26}$", description="请重新获取邮寄费报价")] | None = None
     recipient: Receiver | None = None
 
 

@@ -55,9 +55,10 @@ async def run(options: argparse.Namespace) -> None:
             await _listen(partner.start, partner.title, partner.port)
             partners.append(partner)
             _say(f"  [{number}/{len(found)}] {partner.title} {partner.url}")
+        # Written before the page listens: whoever waits for the page may read the settings at once.
+        environment = write_environment(folder, partners)
         page = ControlServer(known, partners)
         await _listen(page.start, "控制台页面", known.base_port)
-        environment = write_environment(folder, partners)
         _say(f"  产品所需的设置已写入 {environment}")
         _say(f"沙箱已就绪：请用浏览器打开 {page.url}/ 扮演微信用户、银行、窗口与快递员（按 Ctrl+C 结束）")
         await _until_told()

@@ -11,7 +11,7 @@ from backend.delivery.models import Parcel, ParcelEvent
 from backend.delivery.receipts import ReceiptView
 from backend.delivery.runtime import runtime
 from backend.delivery.sign_code import SignCode
-from backend.delivery.states import IN_HANDS, PARCEL, By, Canonical, ParcelState
+from backend.delivery.states import IN_HANDS, PARCEL, SENTENCES, By, Canonical, ParcelState
 from backend.identity.actor import Actor
 from kernel import clock, crypto
 from kernel.problems import Forbidden, NotFound
@@ -233,7 +233,7 @@ async def _events(row: Parcel) -> tuple[ParcelEventView, ...]:
 
 def _event(event: ParcelEvent) -> ParcelEventView:
     label = PARCEL.label(event.to_state)
-    text = label.label
+    text = SENTENCES[ParcelState(event.to_state)]
     if event.by == By.CARRIER and event.text_sealed:
         text = crypto.unseal_text(event.text_sealed, context=parcels.text_context(event.dedupe))
     elif event.by == By.CARRIER and event.canonical == Canonical.UNKNOWN:

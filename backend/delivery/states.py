@@ -181,6 +181,27 @@ EDGES: tuple[Edge, ...] = tuple(
     for action, target, sources in _RULES
     for source, by in sources.items()
 )
+# What the timeline says when the parcel reaches a state and nobody wrote words of his own.
+SENTENCES: dict[ParcelState, str] = {
+    S.QUOTED: "已登记邮寄，等待证件制好",
+    S.BOOK_FAILED: "快递预约没有成功，窗口会与您联系",
+    S.CANCELLED: "寄送已取消",
+    S.BOOKED: "已预约快递",
+    S.ASSIGNED: "已安排投递员",
+    S.PICKED_UP: "投递员已到窗口取件",
+    S.IN_TRANSIT: "快件运输中",
+    S.HELD: "快件暂存站点",
+    S.OUT_FOR_DELIVERY: "投递员正在派送",
+    S.ATTEMPT_FAILED: "这次没有送到，会再次派送",
+    S.DELIVERED: "已签收，送达本人",
+    S.REFUSED: "收件人拒收",
+    S.LOST: "快件下落不明，窗口正在核查",
+    S.RETURNING: "正在退回窗口",
+    S.RETURNED: "已退回窗口",
+    S.WAITING_PICKUP: "证件已到窗口，等待领取",
+    S.COLLECTED: "已在窗口领取",
+}
+
 PARCEL = Machine("parcel", edges=EDGES, labels=LABELS)
 TARGETS: dict[ParcelAction, ParcelState] = {action: target for action, target, _ in _RULES}
 

@@ -80,7 +80,7 @@ class LocalRun:
         say("· 建立数据库结构，导入事项目录和演示数据")
         # The platform of the sandbox learns the county's items as a real one would: from a list that is handed to it.
         tasks = str(self.folder / "sandbox" / "one_window_tasks.json")
-        for arguments in (("migrate",), ("seed",), ("tasks", "--to", tasks)):
+        for arguments in (("migrate",), ("seed", "--demo"), ("tasks", "--to", tasks)):
             await self.command(*arguments)
 
     async def command(self, *arguments: str) -> str:

@@ -3,6 +3,7 @@
 `make demo` plays it for people, the journey test plays it against real processes, the kill test plays it while processes die.
 """
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -11,9 +12,9 @@ from typing import Any
 from deploy.local import photos
 from deploy.local.people import Cast, Json, Partner, Unexpected, until
 
-ITEM, REGION, TOWN = "YM-YDZ-BB", "620981000000", "620981100000"
+ITEM, REGION, TOWN = "YM-YDZ-BB", "620981000000", "620981102203"
 PERSON, NAME, ID_NUMBER = "zhangguilan", "张桂兰", "57098119530412002X"
-COURIER_LOGIN, COURIER_PASSWORD = "demo-courier", "demo-courier-2026"  # noqa: S105 - an account of the demo county
+COURIER_LOGIN, COURIER_PASSWORD = "demo-courier", "demo-courier-2026"
 _TAPS = 6
 Say = Callable[[str], None]
 
@@ -25,6 +26,8 @@ class Story:
     cast: Cast
     say: Say
     person: str = PERSON
+    name: str = NAME
+    id_number: str = ID_NUMBER
     case_no: str = ""
     delivery_no: str = ""
     waybill_no: str = ""
@@ -32,6 +35,8 @@ class Story:
     keys: dict[str, str] = field(default_factory=dict)
     materials: dict[str, str] = field(default_factory=dict)
     money_paid_fen: int = 0
+    # Carriers tell time in whole seconds; without a breath between its steps a played story would seem out of order.
+    breath_seconds: float = 1.1
 
     def key(self, step: str) -> str:
         """The idempotency key of a step, made before it is first sent and kept for every repeat."""
@@ -53,20 +58,20 @@ class Story:
         code = (await self._wechat.do("POST", f"/persons/{self.person}/login_code"))["code"]
         answer = await self._citizen.call("POST", "/api/v1/login/wechat", {"code": code, "device": "演示手机"})
         self._citizen.token, self._citizen.refresh_token = answer["access_token"], answer["refresh_token"]
-        self.say(f"{NAME} 打开小程序，用微信登录")
+        self.say(f"{self.name} 打开小程序，用微信登录")
 
     async def prove_identity(self) -> None:
         """Phone by WeChat's button, then name and number against the population register."""
         code = (await self._wechat.do("POST", f"/persons/{self.person}/phone_code"))["code"]
         await self._citizen.call("POST", "/api/v1/me/phone", {"code": code})
         me = await self._citizen.call(
-            "POST", "/api/v1/me/identity", {"name": NAME, "id_number": ID_NUMBER}, key=self.key("identity")
+            "POST", "/api/v1/me/identity", {"name": self.name, "id_number": self.id_number}, key=self.key("identity")
         )
         self.say(f"绑定手机号，核验身份：{me['name']}，{me['assurance_label']}")
 
     async def subscribe(self) -> None:
         """She allows messages, often enough for the whole way."""
-        templates = [t["template_id"] for t in (await self._wechat.do("GET", "/templates"))["items"]]
+        templates = [t["template_id"] for t in (await self._wechat.do("GET", "/templates"))["templates"]]
         for tap in range(_TAPS):
             # One tap is one second of her life: WeChat tells taps apart by their second.
             await self._wechat.do("POST", "/clock", {"offset_s": tap - _TAPS})
@@ -111,7 +116,7 @@ class Story:
                 "way": "mail",
                 "quote_no": quote["quote_no"],
                 "recipient": {
-                    "name": NAME,
+                    "name": self.name,
                     "phone": "13900000001",
                     "region_code": TOWN,
                     "address": "幸福路 8 号 2 单元 101 室",
@@ -134,10 +139,10 @@ class Story:
                 {"channel": "wechat_jsapi"},
                 key=self.key(bill["bill_no"]),
             )
-            payment = await until("收银台就绪", lambda no=payment["payment_no"]: self._ready_to_pay(no), seconds=90)
+            payment = await until("收银台就绪", lambda no=payment["payment_no"]: self._ready_to_pay(no), seconds=30)
             if payment["status"] != "paid":
                 await self._wechat_pay.do("POST", f"/orders/{payment['payment_no']}/pay", {})
-            await until("支付到账", lambda no=payment["payment_no"]: self._paid(no), seconds=90)
+            await until("支付到账", lambda no=payment["payment_no"]: self._paid(no), seconds=30)
             self.money_paid_fen += payment["amount_fen"]
             self.say(f"微信支付 {payment['amount_fen'] / 100:.2f} 元（{bill['title']}），已到账")
 
@@ -153,18 +158,14 @@ class Story:
 
     async def reach_window(self) -> None:
         """The case arrives at the one-window platform with both photos."""
-        found = await until("办件到达一窗受理平台", self._at_window, seconds=90)
+        found = await until("办件到达一窗受理平台", self._at_window, seconds=30)
         self.project_no = found["projectNo"]
         self.say(f"一窗受理平台收到办件 {self.project_no}，附件 {len(found['body']['materials'])} 项")
 
     async def _at_window(self) -> Json | None:
-        listed: list[Json] = (await self._window.do("GET", "/cases"))["items"]
-        for case in listed:
-            number = case["projectNo"]
-            full = await self._window.do("GET", f"/cases/{number}")
-            if self.case_no in str(full.get("body", {})) or full.get("clientRef") == self.case_no:
-                return full
-        return None
+        listed: list[Json] = (await self._window.do("GET", "/cases"))["cases"]
+        mine = next((case for case in listed if case["clientRef"] == self.case_no), None)
+        return await self._window.do("GET", f"/cases/{mine['projectNo']}") if mine is not None else None
 
     async def correct(self) -> None:
         """The window asks once for a sharper photo; she answers; it goes back."""
@@ -180,7 +181,7 @@ class Story:
             "POST", f"/api/v1/cases/{self.case_no}/corrections/{waiting['number']}",
             {"materials": [{"code": code, "material_ids": [material["material_id"]]}]}, key=self.key("correct"),
         )  # fmt: skip
-        await until("补正到达窗口", lambda: self._window_state("SUPPLEMENTED"), seconds=90)
+        await until("补正到达窗口", lambda: self._window_state("SUPPLEMENTED"), seconds=30)
         self.say("重新拍照补正，已送达窗口")
 
     async def decide(self) -> None:
@@ -208,7 +209,7 @@ class Story:
 
     async def book_courier(self) -> None:
         """The carrier is booked with the fee that was quoted and paid."""
-        parcel = await until("快递已预约", self._booked, seconds=90)
+        parcel = await until("快递已预约", self._booked, seconds=30)
         self.delivery_no, self.waybill_no = parcel["delivery_no"], parcel["waybill_no"]
         self.say(f"{parcel['carrier_name']}已预约，运单号 {self.waybill_no}")
 
@@ -225,9 +226,10 @@ class Story:
         await until("包裹分配给快递员", self._with_courier)
         await self._courier.call("POST", f"/api/v1/courier/parcels/{self.waybill_no}/pickup", key=self.key("pickup"))
         self.say("快递员在窗口取件")
+        await asyncio.sleep(self.breath_seconds)
         for name in ("pickup", "transit", "out"):
             await self._ems.do("POST", f"/parcels/{self.waybill_no}/event", {"name": name})
-        await until("派送中", lambda: self._parcel_status("out_for_delivery"), seconds=90)
+        await until("派送中", lambda: self._parcel_status("out_for_delivery"), seconds=30)
         self.say("快件运输、派送中")
 
     async def _with_courier(self) -> Json | None:
@@ -236,6 +238,7 @@ class Story:
 
     async def hand_over(self) -> None:
         """At the door: a wrong code is refused, hers is right."""
+        await asyncio.sleep(self.breath_seconds)
         code = (await self._citizen.call("GET", f"/api/v1/deliveries/{self.delivery_no}"))["sign_code"]
         if code is not None:
             await self._courier.call(
@@ -245,12 +248,12 @@ class Story:
                 key=self.key("handover"),
             )
         await until("签收", lambda: self._parcel_status("delivered"))
-        self.say(f"{NAME} 出示签收码，快递员核对后交付，证件到手")
+        self.say(f"{self.name} 出示签收码，快递员核对后交付，证件到手")
 
     async def hear_everything(self) -> None:
         """Every step was pushed to her phone and stands in her inbox; the window knows that the paper arrived."""
-        await until("送达回执到达窗口", self._window_knows, seconds=90)
-        sent = await until("订阅消息", self._told, seconds=90)
+        await until("送达回执到达窗口", self._window_knows, seconds=30)
+        sent = await until("订阅消息", self._told, seconds=30)
         self.say(f"手机上收到 {len(sent)} 条订阅消息")
 
     async def _window_knows(self) -> bool | None:
@@ -258,7 +261,7 @@ class Story:
         return True if "DELIVERED" in str(case.get("deliveries", "")) else None
 
     async def _told(self) -> list[Json] | None:
-        sent: list[Json] = (await self._wechat.do("GET", f"/persons/{self.person}/messages"))["items"]
+        sent: list[Json] = (await self._wechat.do("GET", f"/persons/{self.person}/messages"))["messages"]
         mine = [m for m in sent if self.case_no in str(m)]
         return mine if "已签收" in str(mine) else None
 

@@ -1,6 +1,7 @@
 """The whole product as real processes for a test: sandbox, API, worker, on free ports and the engine under test."""
 
 import contextlib
+import random
 import socket
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from deploy.local.run import LocalRun
 
 def free_block(size: int = 8) -> int:
     """The first of `size` neighbouring free ports, below the range that the kernel hands out to outgoing connections."""
-    for first in range(20000, 32000, size):
+    blocks = list(range(20000, 32000, size))
+    random.shuffle(blocks)  # several test runs on one machine must not all begin at the same block
+    for first in blocks:
         with contextlib.ExitStack() as held:
             try:
                 for port in range(first, first + size):
