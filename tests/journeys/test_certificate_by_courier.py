@@ -28,7 +28,7 @@ async def test_money_papers_and_messages_are_there_exactly_once(cast):
     async for _ in story.play():
         pass
     orders = (await cast.partner(3).do("GET", "/orders"))["orders"]
-    assert sum(1 for order in orders if order["trade_state"] == "SUCCESS") == 2
+    assert sum(1 for order in orders if order["state"] == "SUCCESS") == 2
     assert len((await cast.partner(5).do("GET", "/parcels"))["parcels"]) == 1
     assert len((await cast.partner(4).do("GET", "/cases"))["cases"]) == 1
     sent = (await cast.partner(1).do("GET", f"/persons/{story.person}/messages"))["messages"]
