@@ -3,6 +3,7 @@
 import payments
 from backend.wiring import APPS
 from kernel import clock, config, db, migrate, outbox, storage
+from kernel.problems import DatabaseUnavailable
 from kernel.settings import DatabaseSettings
 
 _SCHEMA_SECONDS = 30.0
@@ -19,7 +20,7 @@ async def _database() -> str:
     try:
         await db.fetch("SELECT 1 AS one")
     except Exception as error:
-        if not db.is_outage(error) and not isinstance(error, db.DatabaseUnavailable):
+        if not db.is_outage(error) and not isinstance(error, DatabaseUnavailable):
             raise
         return "连接不上"
     return "ok"
@@ -33,7 +34,7 @@ async def _schema_state() -> str:
     try:
         missing = await migrate.pending(APPS, config.load_one(DatabaseSettings))
     except Exception as error:
-        if not db.is_outage(error) and not isinstance(error, db.DatabaseUnavailable):
+        if not db.is_outage(error) and not isinstance(error, DatabaseUnavailable):
             raise
         return "连接不上"
     state = "ok" if not missing else f"缺少 {len(missing)} 个迁移，请先运行 python -m backend migrate"

@@ -77,7 +77,7 @@ class _PoolConnection(base.PoolConnectionWrapper):  # type: ignore[type-arg]
 
     async def __aenter__(self) -> Any:
         await self.ensure_connection()
-        pool: Any = self.client._pool  # type: ignore[attr-defined]
+        pool: Any = self.client._pool
         self.connection = await pool.acquire(timeout=acquire_seconds)
         return self.connection
 
@@ -149,8 +149,8 @@ async def _sqlite_begin(self: Any) -> None:
 def install() -> None:
     """Puts the repaired contexts in place; safe to call again."""
     base.TransactionContextPooled.__aenter__ = _pooled_enter  # type: ignore[method-assign]
-    base.TransactionContextPooled.__aexit__ = _pooled_exit  # type: ignore[method-assign]
+    base.TransactionContextPooled.__aexit__ = _pooled_exit  # type: ignore[method-assign,assignment]
     postgres.AsyncpgDBClient.acquire_connection = _acquire  # type: ignore[method-assign]
     sqlite.SqliteTransactionContext.__aenter__ = _sqlite_enter  # type: ignore[method-assign]
-    sqlite.SqliteTransactionContext.__aexit__ = _sqlite_exit  # type: ignore[method-assign]
+    sqlite.SqliteTransactionContext.__aexit__ = _sqlite_exit  # type: ignore[method-assign,assignment]
     sqlite.SqliteTransactionWrapper.begin = _sqlite_begin  # type: ignore[method-assign]

@@ -107,14 +107,12 @@ def _cors(app: Any, settings: HttpSettings) -> None:
     verbs = "GET, HEAD, POST, PUT, PATCH, DELETE"
     names = "Authorization, Content-Type, Idempotency-Key, If-None-Match, Upload-Offset, Upload-Length, Upload-Metadata, Tus-Resumable, X-HTTP-Method-Override, X-Request-Id"
 
-    @app.on_response
     async def allow(request: Request, response: HTTPResponse) -> None:
         origin = request.headers.get("origin")
         if origin in allowed and response is not None:
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Vary"] = "Origin"
 
-    @app.on_request
     async def preflight(request: Request) -> HTTPResponse | None:
         if request.method != "OPTIONS" or request.headers.get("origin") not in allowed:
             return None
@@ -126,3 +124,6 @@ def _cors(app: Any, settings: HttpSettings) -> None:
                 "Access-Control-Max-Age": "600",
             },
         )
+
+    app.register_middleware(allow, "response")
+    app.register_middleware(preflight, "request")

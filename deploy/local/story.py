@@ -7,6 +7,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from deploy.local import photos
@@ -139,10 +140,11 @@ class Story:
                 {"channel": "wechat_jsapi"},
                 key=self.key(bill["bill_no"]),
             )
-            payment = await until("收银台就绪", lambda no=payment["payment_no"]: self._ready_to_pay(no), seconds=30)
+            number = payment["payment_no"]
+            payment = await until("收银台就绪", partial(self._ready_to_pay, number), seconds=30)
             if payment["status"] != "paid":
-                await self._wechat_pay.do("POST", f"/orders/{payment['payment_no']}/pay", {})
-            await until("支付到账", lambda no=payment["payment_no"]: self._paid(no), seconds=30)
+                await self._wechat_pay.do("POST", f"/orders/{number}/pay", {})
+            await until("支付到账", partial(self._paid, number), seconds=30)
             self.money_paid_fen += payment["amount_fen"]
             self.say(f"微信支付 {payment['amount_fen'] / 100:.2f} 元（{bill['title']}），已到账")
 
@@ -269,7 +271,8 @@ class Story:
 
     async def overview(self) -> Json:
         """The one view of the case."""
-        return await self._citizen.call("GET", f"/api/v1/cases/{self.case_no}")
+        view: Json = await self._citizen.call("GET", f"/api/v1/cases/{self.case_no}")
+        return view
 
     async def timeline(self) -> list[Json]:
         """The finished story as the citizen reads it."""
