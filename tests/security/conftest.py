@@ -1,0 +1,42 @@
+"""One running product for all security tests: starting it and playing the story costs more than any of them."""
+
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from tests.conftest import ENGINE
+from tests.security.stage import GuardedStack, set_the_stage
+
+
+def pytest_collection_modifyitems(items):
+    """The tests share the running product, so they share its event loop."""
+    here = Path(__file__).parent
+    for item in items:
+        if pytest_asyncio.is_async_test(item) and here in item.path.parents:
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest.fixture(scope="session")
+def stage_database(request, tmp_path_factory):
+    """An empty database of our own, and Redis where production has one."""
+    if ENGINE == "sqlite":
+        return f"sqlite://{tmp_path_factory.mktemp('stage-database') / 'zsb.sqlite3'}", None
+    server = request.getfixturevalue("postgres")
+    server.sql("postgres", "CREATE DATABASE stage")
+    return server.url("stage"), request.getfixturevalue("redis").url
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def stage(stage_database, tmp_path_factory):
+    url, redis_url = stage_database
+    stack = GuardedStack(tmp_path_factory.mktemp("stage"), url, redis_url=redis_url)
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
+        try:
+            await stack.start()
+            running = await set_the_stage(stack, session)
+            yield running
+            await running.close()
+        finally:
+            await stack.stop()
