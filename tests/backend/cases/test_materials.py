@@ -21,7 +21,7 @@ from backend.cases.ports import Verdict
 from backend.cases.screening import MaterialChoice
 from backend.cases.settings import CasesSettings
 from backend.cases.uploads import UploadDamaged, UploadOffset, UploadPartDamaged, UploadsTooMany
-from kernel import storage
+from kernel import db, storage
 from kernel.problems import Invalid, NotFound
 from tests.backend.cases import hostile
 from tests.backend.cases.conftest import Planner, gather, idem
@@ -169,6 +169,25 @@ async def test_unused_files_go_after_a_day_and_used_ones_stay(world, tmp_path):
     assert len(stored_files(tmp_path)) == 2
     with pytest.raises(NotFound):
         await materials.view(actor=world.citizen, material_id=unused.material_id)
+
+
+async def test_a_file_that_is_used_while_the_sweep_runs_stays(world, tmp_path, monkeypatch):
+    view = await send(PHOTO, world.citizen, tmp_path)
+    case_no = await world.draft()
+    world.clock.advance(hours=25)
+    real = db.fetch
+
+    async def found_then_used(sql, *params):
+        rows = await real(sql, *params)
+        if "NOT EXISTS" in sql:
+            monkeypatch.setattr(db, "fetch", real)
+            choice = MaterialChoice(code="PHOTO", material_ids=(view.material_id,))
+            await service.save_draft(actor=world.citizen, case_no=case_no, draft=Draft(materials=(choice,)))
+        return rows
+
+    monkeypatch.setattr(db, "fetch", found_then_used)
+    await materials.sweep()
+    assert (await materials.view(actor=world.citizen, material_id=view.material_id)).state == "clean"
 
 
 async def test_sending_a_file_again_keeps_it_for_another_day(world, tmp_path):

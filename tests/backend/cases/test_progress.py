@@ -11,6 +11,7 @@ import payments
 from backend.cases import corrections, progress, queries, results, runtime, service, steps
 from backend.cases.models import Case, Event
 from backend.cases.ports import Applied, CertificateFact, Outcome, Shortcoming, SuspensionKind
+from backend.cases.screening import MaterialChoice
 from backend.cases.settings import CasesSettings
 from backend.cases.states import Action, By, CaseState
 from backend.cases.texts import SENTENCES
@@ -53,6 +54,7 @@ async def test_the_ordinary_way_from_receipt_to_certificate(world):
     )
     await tell(world, case_no, progress.close, "5", minutes=4)
     detail = await queries.detail(actor=world.citizen, case_no=case_no)
+    assert (detail.accepted_at, detail.ended_at) == (world.at(1), world.at(3))
     assert (detail.status, detail.promise_on, detail.result.explain) == ("granted", date(2026, 11, 24), "准予补办")
     assert detail.result.certificates[0].number == "甘优620981000123"
     assert (await world.case(case_no)).deliver
@@ -83,6 +85,28 @@ async def test_the_same_news_under_another_key_is_success_and_moves_nothing(worl
     assert await tell(world, case_no, progress.accept, "2b") is Applied.LATE
     assert await world.events(case_no) == [("submit", None), ("accept", None), ("accept", "late")]
     assert len(await world.promises("case.status_changed")) == 2
+
+
+async def test_the_earliest_acceptance_told_is_the_one_that_counts(world):
+    case_no = await world.submitted()
+    for ref, minutes in (("a", 5), ("b", 2), ("c", 9)):
+        await tell(world, case_no, progress.accept, ref, minutes=minutes)
+    assert (await world.case(case_no)).accepted_at == world.at(2)
+
+
+async def test_a_correction_told_before_the_acceptance_it_followed_returns_to_processing(world):
+    """In both orders: the office accepted at minute 1 and asked at minute 2, so it had begun to work on the case."""
+    for order in ("accept first", "correction first"):
+        case_no = await world.submitted()
+        calls = [
+            lambda n=case_no: tell(world, n, progress.accept, "a", minutes=1),
+            lambda n=case_no: tell(world, n, corrections.ask_correction, "c", minutes=2, items=SHORT),
+        ]
+        for call in calls if order == "accept first" else calls[::-1]:
+            await call()
+        choice = MaterialChoice(code="PHOTO", material_ids=(await world.photo(),))
+        moved = await corrections.answer(actor=world.citizen, case_no=case_no, number=1, materials=(choice,))
+        assert moved.status == "processing"
 
 
 async def test_a_result_right_after_submission_writes_every_step_it_implies(world):

@@ -6,6 +6,7 @@ What is refused is refused whole and told once, what is accepted is everything a
 import json
 from datetime import date
 
+import msgspec
 import pytest
 
 import payments
@@ -348,3 +349,11 @@ async def test_an_endless_reason_is_refused(world):
 
 def test_the_guide_of_these_tests_is_what_the_catalogue_would_store():
     assert guide()["form"]["additionalProperties"] is False
+
+
+async def test_a_session_that_is_less_sure_than_the_one_that_began_cannot_submit(world):
+    case_no = await world.draft()
+    unsure = msgspec.structs.replace(world.citizen, assurance_level=1)
+    with pytest.raises(AssuranceTooLow):
+        await submit(world, case_no, actor=unsure)
+    assert await world.state(case_no) == "DRAFT"
