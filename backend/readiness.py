@@ -1,8 +1,9 @@
 """Whether this process can serve: database reachable, schema current, storage writable. Used by /readyz and `doctor`."""
 
 import payments
+from backend import wiring
 from backend.wiring import APPS
-from kernel import clock, config, db, migrate, outbox, storage
+from kernel import clock, config, db, http, migrate, outbox, storage
 from kernel.problems import DatabaseUnavailable
 from kernel.settings import DatabaseSettings
 
@@ -51,8 +52,10 @@ async def _storage() -> str:
 
 
 async def examination() -> dict[str, str]:
-    """What `doctor` looks at: this process's needs, work that waits too long, and money questions that wait for a person."""
+    """What `doctor` looks at: this process's needs, partners, work that waits too long, money that waits for a person."""
     found = await parts()
+    for name, url in wiring.partner_addresses().items():
+        found[name] = "ok" if await http.reachable(url) else f"连接不上 {url}"
     now = clock.now_ms()
     oldest = max((now - row["oldest_ms"] for row in await outbox.backlog()), default=0)
     found["待发送的消息"] = "ok" if oldest < _LATE_MS else f"最早的已等待 {oldest // 60_000} 分钟，请用 outbox 命令查看"

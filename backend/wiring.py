@@ -101,6 +101,18 @@ def _production_complaints(values: dict[type[Any], Any]) -> list[str]:
     return complaints
 
 
+def partner_addresses(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Where each partner is, by its Chinese name, for `doctor`."""
+    values = load_settings(environ)
+    return {
+        "微信": values[WeChatSettings].base_url,
+        "人口库": values[RegisterSettings].base_url,
+        "微信支付": values[payments.WeChatPaySettings].base_url,
+        "一窗受理平台": values[OneWindowSettings].base_url,
+        "邮政快递": values[EmsSettings].base_url,
+    }
+
+
 async def start(values: dict[type[Any], Any] | None = None) -> Running:
     """Opens the database and hands every slice its partners. Raises DatabaseUnavailable or SchemaOutdated."""
     global _running

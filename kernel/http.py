@@ -298,3 +298,15 @@ def _never_a_partner(host: str) -> bool:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
     return address.is_link_local or address.is_multicast or address.is_unspecified
+
+
+async def reachable(base_url: str, *, seconds: float = 2.0) -> bool:
+    """Whether something accepts connections there; for `doctor`, which sends no request."""
+    address = yarl.URL(base_url)
+    try:
+        async with asyncio.timeout(seconds):
+            _, writer = await asyncio.open_connection(address.host, address.port)
+    except (TimeoutError, OSError):
+        return False
+    writer.close()
+    return True

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import sys
 
-from backend.commands import database, desk, operate, window
+from backend.commands import couriers, database, desk, operate, parcels, window
 from backend.commands.terminal import Refused
 from kernel import config
 from kernel.problems import Problem
@@ -14,7 +14,7 @@ def parser() -> argparse.ArgumentParser:
     """Every command with its Chinese help."""
     top = argparse.ArgumentParser(prog="python -m backend", description="掌上办 后台命令")
     commands = top.add_subparsers(dest="command", required=True, metavar="命令")
-    for module in (operate, database, desk, window):
+    for module in (operate, database, couriers, parcels, desk, window):
         module.add(commands)
     return top
 

@@ -1,0 +1,49 @@
+"""Commands about couriers' accounts. Passwords come from the keyboard or are made here; never from the command line's history."""
+
+import argparse
+import getpass
+import secrets
+import sys
+
+from backend.commands.terminal import Commands, Refused, opened, say
+from backend.identity import courier_accounts
+
+
+async def run(arguments: argparse.Namespace) -> None:
+    """Creates a courier, gives a new password, or disables the account."""
+    if arguments.action == "create" and not (arguments.name and arguments.areas):
+        raise Refused("新建投递员需要 --name 和 --areas（负责的区划代码，逗号分隔）")
+    async with opened():
+        if arguments.action == "disable":
+            await courier_accounts.disable_courier(login_name=arguments.login)
+            say(f"已停用 {arguments.login}，所有登录立即失效")
+            return
+        password, made_here = _password()
+        if arguments.action == "password":
+            await courier_accounts.set_courier_password(login_name=arguments.login, password=password)
+            say(f"已重设 {arguments.login} 的密码，原来的登录立即失效")
+        else:
+            courier = await courier_accounts.create_courier(
+                login_name=arguments.login, password=password, carrier=arguments.carrier, name=arguments.name,
+                phone=arguments.phone, areas=tuple(arguments.areas.split(",")),
+            )  # fmt: skip
+            say(f"已建立投递员 {courier.name}，登录名 {arguments.login}")
+        if made_here:
+            say(f"密码 {password}（只显示这一次）")
+
+
+def _password() -> tuple[str, bool]:
+    """What was typed, or one made here when nothing was typed or nobody sits at a terminal."""
+    typed = getpass.getpass("设置密码（留空自动生成）：") if sys.stdin.isatty() else ""
+    return (typed, False) if typed else (secrets.token_urlsafe(12), True)
+
+
+def add(commands: Commands) -> None:
+    """Declares the commands of this module."""
+    courier = commands.add_parser("courier", help="建立投递员账号、重设密码、停用")
+    courier.add_argument("action", choices=("create", "password", "disable"))
+    courier.add_argument("login", help="登录名")
+    for name, text in (("--name", "姓名"), ("--phone", "手机号"), ("--areas", "负责的区划代码，逗号分隔")):
+        courier.add_argument(name, help=text)
+    courier.add_argument("--carrier", default="ems", help="所属承运单位")
+    courier.set_defaults(run=run)
