@@ -42,7 +42,7 @@ class IdentitySettings:
 class RegisterSettings:
     """The population register (人口库核验接口)."""
 
-    base_url: str = setting("REGISTER_BASE_URL", help="人口库核验接口的地址，例如 https://10.1.2.3:8443")
+    base_url: str = setting("REGISTER_BASE_URL", help="人口库核验接口的地址，例如 https://renkou.example.gov.cn")
     app_id: str = setting("REGISTER_APP_ID", help="人口库分配给本系统的应用编号")
     secret: str = setting(
         "REGISTER_SECRET", help="人口库分配的签名密钥（请放在 REGISTER_SECRET_FILE 所指的文件里）", secret=True

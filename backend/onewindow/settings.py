@@ -39,7 +39,7 @@ _DEFAULT_RESULTS = _result_codes("0:granted,6:granted,7:refused,5:returned,2:voi
 class OneWindowSettings:
     """The line to the platform. For its calls to us the roles of requester id and secret are swapped."""
 
-    base_url: str = setting("ONEWINDOW_BASE_URL", help="一窗受理平台的地址，例如 https://10.1.2.3:8443")
+    base_url: str = setting("ONEWINDOW_BASE_URL", help="一窗受理平台的地址，例如 https://yichuang.example.gov.cn")
     rid: str = setting("ONEWINDOW_RID", help="平台分配给本系统的请求方编号")
     secret: str = setting(
         "ONEWINDOW_SECRET",
