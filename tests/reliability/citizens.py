@@ -1,0 +1,147 @@
+"""Many citizens who live the journey of `deploy.local.story` at once, each with an identity of her own, none giving up when a line breaks."""
+
+import asyncio
+import functools
+import io
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+import aiohttp
+from PIL import Image
+
+from deploy.local import photos, story
+from deploy.local.people import Cast, Json, Unexpected, until
+from deploy.local.story import Story
+from sandbox.people import with_check
+
+_FAMILY, _GIVEN = "赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨", "安邦昌德恩方广和吉康乐明宁平庆仁"
+# WeChat tells taps of its dialog apart by their second and the sandbox has one clock: one citizen after the other.
+_dialog = asyncio.Lock()
+
+
+class SmallPhotos:
+    """The photos of the story, made once and small: checking twelve megapixels is tested elsewhere and takes both cores a second."""
+
+    @staticmethod
+    @functools.cache
+    def portrait(*, sharp: bool) -> bytes:
+        return _shrunk(photos.portrait(sharp=sharp))
+
+    @staticmethod
+    @functools.cache
+    def identity_card() -> bytes:
+        return _shrunk(photos.identity_card())
+
+
+def _shrunk(picture: bytes) -> bytes:
+    with Image.open(io.BytesIO(picture)) as image:
+        exif = image.getexif()
+        image.thumbnail((480, 480))
+        out = io.BytesIO()
+        image.save(out, "JPEG", quality=85, exif=exif)
+    return out.getvalue()
+
+
+@dataclass
+class Citizen(Story):
+    """One story under bad weather. `trail` says when each step ended, to tell what was under way when something broke."""
+
+    patience_seconds: float = 120
+    number: int = 0
+    trail: list[tuple[str, float]] = field(default_factory=list)
+    _tapped: float = 0.0
+
+    async def play(self) -> AsyncIterator[str]:
+        self.cast.citizen.patience_seconds = self.cast.courier.patience_seconds = self.patience_seconds
+        self.trail.append(("begin", time.monotonic()))
+        async for step in super().play():
+            self.trail.append((step, time.monotonic()))
+            yield step
+
+    async def live(self) -> None:
+        """The whole story; says who was where when it fails."""
+        try:
+            async for _ in self.play():
+                pass
+        except Unexpected as error:
+            done = self.trail[-1][0]
+            raise Unexpected(f"{self.person}（办件 {self.case_no or '无'}）在 {done} 之后：{error}") from None
+
+    async def log_in(self) -> None:
+        """A WeChat code works once: after a broken line the phone fetches another."""
+        await self._again(super().log_in)
+
+    async def prove_identity(self) -> None:
+        await self._again(super().prove_identity)
+
+    async def subscribe(self) -> None:
+        async with _dialog:
+            await super().subscribe()
+
+    async def _ready_to_pay(self, payment_no: str) -> Json | None:
+        """When no cashier opens she taps "pay" again after a while: the same order, a fresh cashier."""
+        ready = await super()._ready_to_pay(payment_no)
+        if ready is None and time.monotonic() - self._tapped > 3:
+            self._tapped = time.monotonic()
+            bill_no = (await self._citizen.call("GET", f"/api/v1/payments/{payment_no}"))["bill_no"]
+            path = f"/api/v1/bills/{bill_no}/payments"
+            await self._citizen.call("POST", path, {"channel": "wechat_jsapi"}, key=self.key(bill_no))
+        return ready
+
+    async def hear_everything(self) -> None:
+        """The inbox has every message; WeChat may have lost one whose sender died during the call, because nothing is sent twice."""
+        await until("送达回执到达窗口", self._window_knows, seconds=self.patience_seconds)
+        await until("签收消息进入收件箱", self._signed_message, seconds=self.patience_seconds)
+
+    async def inbox(self) -> list[Json]:
+        found: list[Json] = []
+        cursor = ""
+        while True:
+            page = await self.cast.citizen.call("GET", f"/api/v1/messages?limit=50{cursor}")
+            found += page["items"]
+            if not page["next_cursor"]:
+                return found
+            cursor = f"&cursor={page['next_cursor']}"
+
+    async def _signed_message(self) -> bool | None:
+        return True if any("已签收" in str(message) for message in await self.inbox()) else None
+
+    async def _again(self, step: Callable[[], Awaitable[None]]) -> None:
+        deadline = time.monotonic() + self.patience_seconds
+        while True:
+            try:
+                return await step()
+            except Unexpected:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.3)
+
+
+class Town:
+    """Everybody who lives on one stack: makes citizens known to WeChat and to the population register."""
+
+    def __init__(self, session: aiohttp.ClientSession, api: str, sandbox_port: int) -> None:
+        self.session, self.api, self.sandbox_port = session, api, sandbox_port
+        self.citizens: list[Citizen] = []
+        story.photos = SmallPhotos
+
+    async def newcomer(self, patience_seconds: float = 120) -> Citizen:
+        number = len(self.citizens) + 1
+        cast = Cast(self.session, self.api, self.sandbox_port)
+        name = _FAMILY[number % 16] + _GIVEN[number // 16 % 16] + _GIVEN[number % 13]
+        born = f"57098119{50 + number % 10}{1 + number % 12:02d}{1 + number % 28:02d}{number % 1000:03d}"
+        citizen = Citizen(
+            cast, lambda text: None, person=f"citizen{number}", name=name, id_number=with_check(born),
+            patience_seconds=patience_seconds, number=number,
+        )  # fmt: skip
+        self.citizens.append(citizen)
+        await cast.partner(1).do(
+            "POST", "/persons", {"key": citizen.person, "name": f"{name}{number}", "phone": f"138{number:08d}"}
+        )
+        await cast.partner(2).do("POST", "/persons", {"id_number": citizen.id_number, "name": name, "state": "alive"})
+        return citizen
+
+    @property
+    def partners(self) -> Cast:
+        return Cast(self.session, self.api, self.sandbox_port)

@@ -1,0 +1,49 @@
+"""`python -m tests.reliability.kill_campaign --kills 200 [--postgres] [--seed N]`: the kill test at any length; exit code 1 when anything was lost or doubled."""
+
+import argparse
+import asyncio
+import secrets
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.reliability import campaign
+from tests.reliability.house import House
+from tests.services import Postgres, Redis
+
+
+async def play(arguments: argparse.Namespace, database_url: str, redis_url: str | None, folder: Path) -> int:
+    house = House(folder, database_url, redis_url=redis_url)
+    try:
+        await house.start()
+        report = await campaign.run(house, seed=arguments.seed, kills=arguments.kills, at_once=arguments.at_once)
+    finally:
+        await house.stop()
+    print(f"{'PostgreSQL' if arguments.postgres else 'SQLite'}: {report}")
+    return 1 if report.found else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(1 << 31))
+    parser.add_argument("--at-once", type=int, default=4, help="stories that run at the same time")
+    parser.add_argument("--postgres", action="store_true", help="PostgreSQL and Redis instead of SQLite")
+    parser.add_argument("--keep", type=Path, help="keep logs and database in this folder")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="zsb-kill-") as scratch:
+        folder = arguments.keep or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not arguments.postgres:
+            return asyncio.run(play(arguments, f"sqlite://{folder / 'zsb.sqlite3'}", None, folder))
+        server, redis = Postgres(durable=True), Redis()
+        try:
+            server.sql("postgres", "CREATE DATABASE zsb")
+            return asyncio.run(play(arguments, server.url("zsb"), redis.url, folder))
+        finally:
+            redis.stop()
+            server.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
