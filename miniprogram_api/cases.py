@@ -176,6 +176,19 @@ async def case(call: Call) -> overview.CaseOverview:
 
 @endpoint(
     "GET",
+    "/cases/{case_no}/status",
+    summary="一件办件现在的状态（轻量，适合反复查询）",
+    tag=_TAG,
+    roles=CITIZEN,
+    answer=queries.CaseRow,
+    etag=True,
+)
+async def case_status(call: Call) -> queries.CaseRow:
+    return await queries.status(actor=call.actor, case_no=call.path["case_no"])
+
+
+@endpoint(
+    "GET",
     "/cases/{case_no}/timeline",
     summary="办理过程（办理、缴费、寄送合在一起）",
     tag=_TAG,
