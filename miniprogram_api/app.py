@@ -73,7 +73,7 @@ def create_app(
     @app.exception(Exception)
     async def refuse(request: Request, error: Exception) -> HTTPResponse:
         logs.begin_unit(request_id=request_id(request))
-        return problems.render(problems.from_exception(error), request_id(request))
+        return problems.render(problems.from_exception(error), request_id(request), problems.headers_of(error))
 
     _cors(app, settings)
     return app
@@ -95,7 +95,7 @@ def _add_routes(app: Any, cycle: Cycle, rows: list[Endpoint]) -> None:
 def _overridden(handler: Any) -> Any:
     async def by_post(request: Request, **path: str) -> Any:
         if request.headers.get(_OVERRIDE, "").upper() != "PATCH":
-            return problems.render(problems.WrongMethod(), request_id(request))
+            return problems.render(problems.WrongMethod(), request_id(request), {"Allow": "GET, HEAD, PATCH"})
         return await handler(request, **path)
 
     return by_post

@@ -13,6 +13,7 @@ import msgspec
 import orjson
 import structlog
 from sanic import HTTPResponse, Request
+from sanic.exceptions import SanicException
 from sanic.response import ResponseStream
 
 from backend.identity import login
@@ -31,14 +32,11 @@ _seconds = metrics.histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )  # fmt: skip
 _shed = metrics.counter("http_shed_total", "Requests refused because too many were in flight", "route")
+# A little more than nginx lets through (client_max_body_size); it hands bodies over complete, so this takes no time.
+_MOST_SWALLOWED, _SWALLOW_SECONDS = 13 * 1024 * 1024, 5
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
 _RULES = {name: re.compile(rule) for name, rule in PATH_RULES.items()}
-_SECURITY = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-}
 
 
 class Cycle:
@@ -66,6 +64,8 @@ class Cycle:
                 if problem.status == 500:
                     _log.error("request failed", route=row.route, method=row.method, exc_info=error)
                 answer, status = problems.render(problem, request_id(request)), problem.status
+                if row.streamed:
+                    await _swallow(request)
             _note(row, status, started)
             return answer
 
@@ -84,12 +84,13 @@ class Cycle:
         if row.streamed and request.stream is not None:
             request.stream.request_max_size = row.max_body  # before the first chunk, or there is no limit at all
         call = await self._call(row, request, path)
+        # Its own task in a clean copy of the context: all requests of a connection run in one task of the framework.
         work = self._run(row, call, request)
+        task = asyncio.get_running_loop().create_task(work, context=contextvars.copy_context())
         if row.streamed:
             # A half-received upload ends with its sender; what was already stored is safe in its own transactions.
-            return _present(row, await work, request)
-        # Its own task in a clean copy of the context, and shielded: a client that hangs up never interrupts a write.
-        task = asyncio.get_running_loop().create_task(work, context=contextvars.copy_context())
+            return _present(row, await task, request)
+        # Shielded: a client that hangs up never interrupts a write.
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
         return _present(row, await asyncio.shield(task), request)
@@ -153,6 +154,21 @@ def _idempotency(row: Endpoint, request: Request, path: dict[str, str], actor: A
     return Idempotency(scope=f"{actor.role}:{actor.account_ref} {row.method} {row.path}", key=key, request_hash=digest)
 
 
+async def _swallow(request: Request) -> None:
+    """Reads what is left of a refused upload and forgets it.
+
+    An unread body resets the connection, and behind a proxy the next request on it is somebody else's.
+    """
+    stream: Any = request.stream
+    stream.request_max_size = _MOST_SWALLOWED
+    try:
+        async with asyncio.timeout(_SWALLOW_SECONDS):
+            while stream.request_body and await stream.read() is not None:
+                pass
+    except (TimeoutError, SanicException):
+        stream.keep_alive = False
+
+
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
     while request.stream is not None:
         chunk = await request.stream.read()  # type: ignore[attr-defined]
@@ -180,7 +196,7 @@ def encode(value: Any) -> bytes:
 
 
 def _present(row: Endpoint, answer: Any, request: Request) -> HTTPResponse | ResponseStream:
-    headers = dict(_SECURITY)
+    headers = dict(problems.SECURITY)
     headers["X-Request-Id"] = request_id(request)
     if isinstance(answer, Raw):
         headers |= answer.headers

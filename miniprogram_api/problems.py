@@ -10,6 +10,12 @@ from kernel.problems import NotFound, Problem
 
 TYPE_BASE = "https://zhangshangban.example/docs/problems#"
 CONTENT_TYPE = "application/problem+json; charset=utf-8"
+# On every answer, refusals included: nothing is sniffed, framed or told to other sites.
+SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
 
 
 class TooLarge(Problem):
@@ -93,7 +99,13 @@ def from_exception(error: Exception) -> Problem:
     return Broken()
 
 
-def render(problem: Problem, request_id: str) -> HTTPResponse:
+def headers_of(error: Exception) -> dict[str, str]:
+    """What HTTP itself wants to be told beside the refusal: which methods a path knows."""
+    known = error.allowed_methods if isinstance(error, sanic_errors.MethodNotAllowed) else None
+    return {"Allow": ", ".join(sorted(known))} if known else {}
+
+
+def render(problem: Problem, request_id: str, more_headers: dict[str, str] | None = None) -> HTTPResponse:
     """The HTTP answer of a refusal."""
     body: dict[str, Any] = {
         "type": TYPE_BASE + problem.code,
@@ -106,7 +118,7 @@ def render(problem: Problem, request_id: str) -> HTTPResponse:
     }
     if problem.errors:
         body["errors"] = [{"pointer": e.pointer, "message": e.message} for e in problem.errors]
-    headers = {"Cache-Control": "no-store"}
+    headers = {**SECURITY, "Cache-Control": "no-store", "X-Request-Id": request_id, **(more_headers or {})}
     if problem.retry_after_seconds is not None:
         headers["Retry-After"] = str(problem.retry_after_seconds)
     if problem.status == 401:
