@@ -56,19 +56,28 @@ PARCEL_WORDS: Mapping[str, Word] = {
     "COLLECTED": Word("delivery", "已领取", "办理完成"),
 }
 
+# Coming back from a correction is not the first time the state is reached.
+_AGAIN: Mapping[str, Word] = {
+    CaseState.SUBMITTED: Word("progress", "已补正", "补正内容已送往窗口"),
+    CaseState.PROCESSING: Word("progress", "继续办理", "补正内容已送往窗口"),
+}
+
 _CAUSES = {"surplus": "重复缴费", "late": "逾期后到账", "withdrawal": "事项已撤回或未办成"}
 
 
 async def case_moved(job: Delivery) -> None:
-    """case.status_changed {case_no, seq, state, status}: one message per change of public status."""
+    """case.status_changed {case_no, seq, state, status, passing}: one message per change of public status that lasts."""
     case_no, state = job.payload["case_no"], job.payload["state"]
+    if job.payload.get("passing"):
+        return
     facts = await news.about(case_no, seq=job.payload["seq"])
     values: dict[str, notifications.Value] = {"case_no": case_no, "item": facts.item_name}
     asked = await news.open_correction(case_no) if state == CaseState.CORRECTING else None
     if asked is not None:
         await _tell(job, facts.account_ref, "correction", {**values, "what": asked.what, "until": asked.until_on})
         return
-    word = CASE_WORDS.get(state)
+    word = _AGAIN.get(state) if facts.after_correction else None
+    word = word or CASE_WORDS.get(state)
     if word is not None:
         await _tell(
             job, facts.account_ref, word.template, {**values, "status": word.status, "at": facts.at, "hint": word.hint}

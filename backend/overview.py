@@ -17,7 +17,7 @@ from kernel import clock
 from payments import BillView
 
 _WHOLE_SECOND = timedelta(seconds=1)
-_PAY = frozenset({"unpaid", "expired"})
+_PAY = frozenset({"unpaid", "part_paid"})
 
 
 class NextAction(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +123,8 @@ def next_action(
             action="pay", text=f"请缴费 {payable.due_fen / 100:.2f} 元（{payable.title}）", target=payable.bill_no,
             until_at=clock.local(payable.expires_at),
         )  # fmt: skip
+    if any(b.status == "expired" for b in bills) and not detail.finished:
+        return NextAction(action="withdraw", text="缴费单已过期，请撤回后重新申请")
     ongoing = next((b for b in bills if b.status == "ongoing"), None)
     if ongoing is not None:
         return NextAction(action="wait_payment", text=ongoing.next_step, target=ongoing.bill_no)

@@ -6,6 +6,7 @@ import msgspec
 
 from backend.cases.corrections import OPEN, list_of
 from backend.cases.models import Case, Correction, Event
+from backend.cases.states import CaseState
 from backend.catalog import queries as catalog
 from kernel import clock
 from kernel.problems import NotFound
@@ -17,7 +18,8 @@ class CaseNews(msgspec.Struct, frozen=True, kw_only=True):
     account_ref: str
     item_name: str
     at: datetime
-    promise_on: date | None
+    # The event led out of a correction.
+    after_correction: bool
 
 
 class CorrectionNews(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +39,7 @@ async def about(case_no: str, *, seq: int | None = None) -> CaseNews:
         account_ref=case.account_ref,
         item_name=case.item_name,
         at=event.at if event is not None else clock.now(),
-        promise_on=case.promise_on,
+        after_correction=event is not None and event.from_state == CaseState.CORRECTING,
     )
 
 
