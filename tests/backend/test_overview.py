@@ -1,0 +1,69 @@
+"""What the person should do now is one thing, and it is the right one."""
+
+from datetime import timedelta
+
+from backend import overview
+from backend.cases import corrections, details, service
+from backend.cases.ports import Shortcoming
+from backend.overview import next_action
+from kernel import clock
+from payments import bills_of
+from tests.backend.cases.conftest import world
+
+__all__ = ["world"]  # the fixture, for pytest
+
+
+async def action(world, case_no, *, parcels=(), forwarding=None):
+    detail = await details.detail(actor=world.citizen, case_no=case_no)
+    bills = tuple(await bills_of(f"case:{case_no}"))
+    return next_action(detail, bills, parcels, forwarding)
+
+
+async def test_a_draft_waits_to_be_submitted(world):
+    assert (await action(world, await world.draft())).action == "submit"
+
+
+async def test_an_unpaid_fee_comes_next_with_amount_and_date(world):
+    found = await action(world, await world.submitted())
+    assert found.action == "pay"
+    assert "10.00" in found.text
+    assert found.until_at is not None
+
+
+async def test_a_correction_comes_before_everything_else(world):
+    case_no = await world.submitted()
+    await corrections.ask_correction(
+        case_no=case_no, source_ref="e1", at=world.at(1), items=[Shortcoming(material_code="IDCARD", problem="模糊")]
+    )
+    found = await action(world, case_no)
+    assert (found.action, found.target) == ("correct", "1")
+
+
+async def test_an_expired_bill_tells_the_way_out(world):
+    case_no = await world.submitted()
+    world.clock.advance(days=31)
+    assert (await action(world, case_no)).action == "withdraw"
+
+
+async def test_nothing_is_left_to_do_after_a_withdrawal(world):
+    case_no = await world.submitted()
+    await service.withdraw(actor=world.citizen, case_no=case_no, reason="", idem=None)
+    assert (await action(world, case_no)).action == "none"
+
+
+async def test_while_the_platform_is_down_the_answer_says_what_happens_next(world):
+    case_no = await world.submitted()
+    detail = await details.detail(actor=world.citizen, case_no=case_no)
+    found = next_action(detail, (), (), "已提交，正在送往窗口")
+    assert (found.action, found.text) == ("wait", "已提交，正在送往窗口")
+
+
+def test_the_story_is_in_order_even_when_partners_tell_whole_seconds():
+    now = clock.now()
+    lines = [
+        overview.TimelineLine(at=now, track="case", text="a"),
+        overview.TimelineLine(at=now - timedelta(milliseconds=400), track="case", text="b"),
+        overview.TimelineLine(at=now - timedelta(hours=2), track="case", text="late"),
+    ]
+    ordered = overview._in_order(lines)
+    assert [line.text for line in sorted(ordered, key=lambda line: line.at)] == ["late", "a", "b"]
