@@ -86,7 +86,7 @@ class LocalRun:
     async def command(self, *arguments: str) -> str:
         """Runs one `python -m backend` command to its end and answers what it printed."""
         process = await asyncio.create_subprocess_exec(
-            *python("-m", "backend", *arguments), cwd=ROOT, env=self.environment,
+            *python("-m", "backend", *arguments), cwd=ROOT, env=self.environment, stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         output = (await process.communicate())[0].decode(errors="replace")

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from tests.conftest import ENGINE
-from tests.security.stage import GuardedStack, set_the_stage
+from tests.security.stage import GuardedStack, Stage
 
 
 def pytest_collection_modifyitems(items):
@@ -33,10 +33,11 @@ async def stage(stage_database, tmp_path_factory):
     url, redis_url = stage_database
     stack = GuardedStack(tmp_path_factory.mktemp("stage"), url, redis_url=redis_url)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
+        running = Stage(stack, session)
         try:
             await stack.start()
-            running = await set_the_stage(stack, session)
+            await running.set()
             yield running
-            await running.close()
         finally:
+            await running.close()
             await stack.stop()

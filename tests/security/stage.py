@@ -4,8 +4,9 @@ import base64
 import io
 import itertools
 import json as json_text
+import re
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from tests.journeys.stack import Stack, free_block
 from tests.nginx import Nginx
 
 H5_ORIGIN = "https://h5.yumen.example.gov.cn"
-IDLE_COURIER, IDLE_PASSWORD = "idle-courier", "idle-courier-2026"
+IDLE_COURIER = "idle-courier"
 _SIDE_DOORS = itertools.count(1)
 
 
@@ -78,7 +79,7 @@ class Answer:
     """What came back: enough to compare two refusals and to look for what should not be there."""
 
     status: int
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     body: bytes
 
     @property
@@ -124,7 +125,7 @@ class Caller:
         async with self.session.request(
             method, (base or self.base) + path, json=json, data=data, headers=given, allow_redirects=False
         ) as answer:
-            return Answer(answer.status, dict(answer.headers), await answer.read())
+            return Answer(answer.status, answer.headers.copy(), await answer.read())
 
     async def upload(self, content: bytes, *, name: str = "photo.jpg", base: str | None = None) -> Answer:
         """One file by multipart, as `wx.uploadFile` sends it."""
@@ -145,13 +146,17 @@ class Stage:
 
     stack: GuardedStack
     session: aiohttp.ClientSession
-    story: Story
-    steps: AsyncIterator[str]
+    story: Story = field(init=False)
+    steps: AsyncIterator[str] = field(init=False)
     objects: dict[str, str] = field(default_factory=dict)
     people: dict[str, Caller] = field(default_factory=dict)
     sessions: list[aiohttp.ClientSession] = field(default_factory=list)
-    errors_seen: list[Answer] = field(default_factory=list)
     ended: bool = False
+
+    def __post_init__(self) -> None:
+        """The story is told through the same nginx as everything else."""
+        self.story = Story(Cast(self.session, self.stack.api, self.stack.sandbox_port), say=lambda text: None)
+        self.steps = self.story.play()
 
     @property
     def nginx(self) -> Nginx:
@@ -194,6 +199,23 @@ class Stage:
         assert answer.status == 200, answer.body
         caller.token, caller.refresh_token = answer.json["access_token"], answer.json["refresh_token"]
         return caller
+
+    async def set(self) -> None:
+        """Plays the story to the moment when every kind of object is alive, and brings in those who own none of them."""
+        await self.play_until("pick_up")
+        citizen = self.story.cast.citizen
+        self.people["owner"] = owner = self.caller(citizen.token)
+        owner.refresh_token, owner.person = citizen.refresh_token, self.story.person
+        self.people["anonymous"] = self.caller()
+        self.people["garbage token"] = self.caller("not-a-token")
+        self.people["other citizen"] = await self.citizen("zhaolei")
+        self.people["ended session"] = await self.citizen("wangxiuying", verified=False)
+        await self.people["ended session"].send("POST", "/api/v1/logout")
+        said = await self.stack.command("courier", "create", IDLE_COURIER, "--name", "闲等候", "--areas", "620982")
+        password = re.search(r"密码 (\S+?)（", said)[1]
+        self.people["courier without the parcel"] = await self.courier(IDLE_COURIER, password)
+        self.people["courier with the parcel"] = await self.courier(COURIER_LOGIN, COURIER_PASSWORD)
+        await self.collect()
 
     async def play_until(self, last: str) -> None:
         async for step in self.steps:
@@ -240,27 +262,6 @@ class Stage:
         return answer.json["upload_id"]
 
     async def close(self) -> None:
+        """Hangs up for everybody."""
         for session in self.sessions:
             await session.close()
-
-
-async def set_the_stage(stack: GuardedStack, session: aiohttp.ClientSession) -> Stage:
-    """Plays the story to the moment when every kind of object is alive, and brings in those who own none of them."""
-    story = Story(Cast(session, stack.api, stack.sandbox_port), say=lambda text: None)
-    stage = Stage(stack, session, story, story.play())
-    await stage.play_until("pick_up")
-    owner = stage.caller(story.cast.citizen.token)
-    owner.refresh_token, owner.person = story.cast.citizen.refresh_token, story.person
-    stage.people["owner"] = owner
-    stage.people["anonymous"] = stage.caller()
-    stage.people["garbage token"] = stage.caller("not-a-token")
-    stage.people["other citizen"] = await stage.citizen("zhaolei")
-    stage.people["ended session"] = await stage.citizen("wangxiuying", verified=False)
-    await stage.people["ended session"].send("POST", "/api/v1/logout")
-    await stack.command(
-        "courier", "create", IDLE_COURIER, "--name", "闲等候", "--areas", "620982", "--password", IDLE_PASSWORD
-    )
-    stage.people["courier without the parcel"] = await stage.courier(IDLE_COURIER, IDLE_PASSWORD)
-    stage.people["courier with the parcel"] = await stage.courier(COURIER_LOGIN, COURIER_PASSWORD)
-    await stage.collect()
-    return stage
