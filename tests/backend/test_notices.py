@@ -22,7 +22,7 @@ class Nobody:
 
 def worker() -> Worker:
     heard = {event: names for event, names in notices.SUBSCRIPTIONS.items() if event.startswith(("case.", "bill."))}
-    silent = {event: () for event in ("case.ready", "case.corrected", "case.withdrawn", "case.granted", "case.refused")}
+    silent = dict.fromkeys(("case.ready", "case.corrected", "case.withdrawn", "case.granted", "case.refused"), ())
     return Worker(topics=[*notices.TOPICS, *handlers.TOPICS], subscriptions={**silent, **heard})
 
 
