@@ -5,7 +5,7 @@ import sys
 from sanic import Sanic
 
 from backend import wiring
-from kernel import config, logs
+from kernel import config, logs, metrics
 from miniprogram_api.app import create_app
 from miniprogram_api.settings import HttpSettings
 
@@ -13,7 +13,7 @@ from miniprogram_api.settings import HttpSettings
 def main() -> int:
     """Loads the configuration and serves until SIGTERM. Exit code 2 for a configuration fault, 1 for a taken port."""
     try:
-        http, log = config.load(HttpSettings, logs.LogSettings)
+        http, log, measure = config.load(HttpSettings, logs.LogSettings, metrics.MetricsSettings)
         wiring.load_settings()
     except config.ConfigError as error:
         sys.stderr.write("配置有问题，请改正后重试：\n" + "".join(f"  - {c}\n" for c in error.complaints))
@@ -23,8 +23,14 @@ def main() -> int:
 
     async def start() -> None:
         app.ctx.cycle.limiter = (await wiring.start()).limiter
+        app.ctx.metrics = await metrics.listen(measure)  # a port of its own on loopback, never the public listener
 
-    app = create_app(http, start=start, stop=wiring.stop)
+    async def stop() -> None:
+        if app.ctx.metrics is not None:
+            app.ctx.metrics.close()
+        await wiring.stop()
+
+    app = create_app(http, start=start, stop=stop)
     try:
         if http.socket is not None:
             http.socket.unlink(missing_ok=True)
