@@ -151,7 +151,7 @@ async function loadWindow() {
     const body = details.get(key)?.body;
     one.label = body?.base?.taskName ?? one.taskCode;
     one.applicant = body?.applicant?.applyerName ?? "";
-    one.way = { mail: "邮寄", pickup: "窗口自取" }[body?.post?.way] ?? "";
+    one.way = { mail: "邮寄", self: "窗口自取" }[body?.post?.way] ?? "";
     one.materials = body?.materials?.length ?? 0;
   }));
   return { cases: shown, auto: config.auto_clerk ?? null };
