@@ -37,6 +37,15 @@ async def take(*, scope: str, subject: str, limit: int, window: timedelta, detai
         raise TooMany(detail, retry_after_seconds=max(1, math.ceil(left)))
 
 
+async def give_back(*, scope: str, subject: str) -> None:
+    """Takes one counted try back: nobody answered, so nothing could be guessed and the person is not to blame."""
+    await db.execute(
+        "UPDATE identity_attempt SET tries = tries - 1 WHERE scope = ? AND subject = ? AND tries > 0",
+        scope,
+        _subject(scope, subject),
+    )
+
+
 async def forget(*, scope: str, subject: str) -> None:
     """Clears the count after a success."""
     await db.execute("DELETE FROM identity_attempt WHERE scope = ? AND subject = ?", scope, _subject(scope, subject))

@@ -54,7 +54,11 @@ async def bind_phone(*, actor: Actor, code: str) -> Me:
         detail="今天换绑手机号的次数已用完，请明天再试",
     )
     openid = await _openid(actor)
-    phone = await runtime().wechat.phone_for(code=code, openid=openid)
+    try:
+        phone = await runtime().wechat.phone_for(code=code, openid=openid)
+    except PartnerDown:
+        await attempts.give_back(scope="bind_phone", subject=actor.account_ref)
+        raise
     number = phones.normalise(phone.number) if phone.country_code == "86" else phone.number
     async with db.transaction():
         account = await _locked(actor)
@@ -87,6 +91,8 @@ async def verify_identity(*, actor: Actor, name: str, id_number: str, idem: Idem
         return await run_once(idem, Me, lambda: _matched(actor, request_no, checked_name, checked_number, index))
     async with db.transaction():
         await _answered(request_no, outcome)
+    if outcome is RegisterOutcome.UNAVAILABLE:
+        await _uncount(actor, checked_number)
     raise _problem(outcome)
 
 
@@ -128,6 +134,12 @@ async def _count(actor: Actor, number: str) -> None:
     await attempts.take(
         scope="verify_number", subject=number, limit=settings.verify_tries_per_number, window=_DAY, detail=detail
     )
+
+
+async def _uncount(actor: Actor, number: str) -> None:
+    """An outage of the register costs nobody a try: five of them would lock people out for the rest of the day."""
+    await attempts.give_back(scope="verify_account", subject=actor.account_ref)
+    await attempts.give_back(scope="verify_number", subject=number)
 
 
 async def _asked(actor: Actor, index: str) -> str:

@@ -97,6 +97,20 @@ async def test_an_unclear_answer_can_be_tried_again_and_succeeds(citizen, regist
     assert (await verify(citizen)).assurance_level == 2
 
 
+async def test_an_outage_of_the_register_costs_nobody_a_try(citizen, register):
+    """Phones repeat a 503 by themselves: a few seconds of outage used to lock people out for the rest of the day."""
+    register.outcomes[WANG[1]] = RegisterOutcome.UNAVAILABLE
+    for _ in range(12):
+        with pytest.raises(PartnerDown):
+            await verify(citizen)
+    register.outcomes[WANG[1]] = RegisterOutcome.NAME_MISMATCH
+    for _ in range(5):
+        with pytest.raises(verification.IdentityMismatch):
+            await verify(citizen)
+    with pytest.raises(TooMany):
+        await verify(citizen)
+
+
 async def test_the_question_is_on_record_before_it_is_asked(citizen, register):
     async def dies(**_):
         assert (await Verification.get()).outcome == "asked"
