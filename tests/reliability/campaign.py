@@ -1,8 +1,10 @@
-"""One campaign: a house, a storm, citizens who keep coming while it blows, the calm afterwards, the audit."""
+"""One campaign: a house, trouble of some kind, citizens who keep coming while it lasts, the calm afterwards, the audit."""
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 
@@ -11,6 +13,7 @@ from tests.reliability.books import Audit, Database, waiting_rows
 from tests.reliability.citizens import Citizen, Town
 from tests.reliability.house import House
 from tests.reliability.storm import Storm
+from tests.reliability.weather import Weather
 
 
 @dataclass
@@ -19,45 +22,83 @@ class Report:
 
     seed: int
     kills: int = 0
+    faults: int = 0
     stories: int = 0
-    storm_seconds: float = 0.0
+    trouble_seconds: float = 0.0
     seconds: float = 0.0
     found: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         head = (
-            f"seed {self.seed}: {self.kills} kills in {self.storm_seconds:.1f} s, {self.stories} stories, "
+            f"seed {self.seed}: {self.kills} kills and {self.faults} faults in {self.trouble_seconds:.1f} s, "
+            f"{self.stories} stories, "
             f"{self.seconds:.1f} s in all, {len(self.found)} violations"
         )
         return "\n".join([head, *(f"  - {sentence}" for sentence in self.found)])
 
 
-async def run(house: House, *, seed: int, kills: int, at_once: int = 4, drain_seconds: float = 60) -> Report:
-    """New citizens begin as long as the storm blows; those who have begun finish in the calm after it."""
+async def kill(house: House, *, seed: int, kills: int, at_once: int = 4) -> Report:
+    """Processes die while citizens live their stories."""
+    storm = Storm(house, seed, kills)
     report = Report(seed)
-    began = time.monotonic()
+    report.kills = kills
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15)) as session:
-        town = Town(session, house.api, house.sandbox_port)
-        storm = Storm(house, seed, kills)
-        blowing = asyncio.create_task(storm.blow())
-        streets = [asyncio.create_task(_street(town, blowing, report, 0.7 * n)) for n in range(at_once)]
-        await blowing
-        report.kills, report.storm_seconds = len(storm.log), time.monotonic() - began
-        await asyncio.gather(*streets)
-        finished = [citizen for citizen in town.citizens if citizen.trail and citizen.trail[-1][0] == "hear_everything"]
-        report.stories = len(finished)
-        database = Database(house.database_url)
-        await drained(database, drain_seconds)
-        if not report.found:  # a story without an end leaves half-finished books that say nothing
-            report.found += await Audit(database, town.partners, finished, house.folder / "data").run()
-    report.found += await house.examine()
-    report.seconds = time.monotonic() - began
+        await through(house, Town(session, house.api, house.sandbox_port), storm.blow(), report, at_once=at_once)
     return report
 
 
-async def _street(town: Town, blowing: "asyncio.Task[None]", report: Report, wait: float) -> None:
+async def disturb(house: House, *, seed: int, seconds: float, at_once: int = 4) -> Report:
+    """Partners misbehave while citizens live their stories."""
+    report = Report(seed)
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15)) as session:
+        town = Town(session, house.api, house.sandbox_port)
+        weather = Weather(town.partners, seed)
+
+        async def rain() -> None:
+            try:
+                async with asyncio.timeout(seconds):
+                    await weather.rage()
+            except TimeoutError:
+                await weather.clear()
+
+        await through(house, town, rain(), report, at_once=at_once)
+        report.faults = await weather.met()
+    return report
+
+
+async def through(
+    house: House,
+    town: Town,
+    trouble: Coroutine[Any, Any, None],
+    report: Report,
+    *,
+    at_once: int,
+    drain_seconds: float = 60,
+) -> None:
+    """New citizens begin as long as the trouble lasts; those who have begun finish in the calm after it. Then the audit."""
+    began = time.monotonic()
+    lasting = asyncio.create_task(trouble)
+    streets = [asyncio.create_task(_street(town, lasting, report, 0.7 * n)) for n in range(at_once)]
+    try:
+        await lasting
+        report.trouble_seconds = time.monotonic() - began
+        await asyncio.gather(*streets)
+    finally:
+        for task in (lasting, *streets):
+            task.cancel()
+    finished = [citizen for citizen in town.citizens if citizen.trail and citizen.trail[-1][0] == "hear_everything"]
+    report.stories = len(finished)
+    database = Database(house.database_url)
+    await drained(database, drain_seconds)
+    if not report.found:  # a story without an end leaves half-finished books that say nothing
+        report.found += await Audit(database, town.partners, finished, house.folder / "data").run()
+    report.found += await house.examine()
+    report.seconds = time.monotonic() - began
+
+
+async def _street(town: Town, trouble: "asyncio.Task[None]", report: Report, wait: float) -> None:
     await asyncio.sleep(wait)
-    while not blowing.done():
+    while not trouble.done():
         citizen: Citizen = await town.newcomer()
         try:
             await citizen.live()

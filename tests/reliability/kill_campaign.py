@@ -16,7 +16,7 @@ async def play(arguments: argparse.Namespace, database_url: str, redis_url: str 
     house = House(folder, database_url, redis_url=redis_url)
     try:
         await house.start()
-        report = await campaign.run(house, seed=arguments.seed, kills=arguments.kills, at_once=arguments.at_once)
+        report = await campaign.kill(house, seed=arguments.seed, kills=arguments.kills, at_once=arguments.at_once)
     finally:
         await house.stop()
     print(f"{'PostgreSQL' if arguments.postgres else 'SQLite'}: {report}")

@@ -8,7 +8,7 @@ SEED, KILLS = 20261120, 40
 
 async def test_processes_die_at_any_moment_of_many_journeys_and_the_books_agree(house):
     """Forty kills of API, worker or both while eight citizens at a time live the whole story; sandboxes outlive them and bear witness."""
-    report = await campaign.run(house, seed=SEED, kills=KILLS, at_once=8)
+    report = await campaign.kill(house, seed=SEED, kills=KILLS, at_once=8)
     print(f"{ENGINE}: {report}")
     assert not report.found, str(report)
     assert report.kills == KILLS
