@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -262,10 +263,8 @@ def _code(answer: dict[str, Any]) -> str:
 
 def _fen(yuan: Any) -> int:
     """The carrier's yuan as exact fen; a negative, endless or absurd amount is no price. Raises CarrierUnclear."""
-    try:
+    with suppress(InvalidOperation):  # a word instead of a number is answered below
         fen = Decimal(str(yuan)) * 100
         if fen.is_finite() and fen == fen.to_integral_value() and 0 < fen <= _DEAREST_FEN:
             return int(fen)
-    except InvalidOperation:
-        pass
     raise CarrierUnclear("no usable fee")
