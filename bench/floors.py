@@ -1,0 +1,45 @@
+"""The floor: Sanic answering bytes of the same size from memory, no login, no database. `python -m bench.floors PORT ANSWERS`."""
+
+import json
+import sys
+from pathlib import Path
+
+from sanic import HTTPResponse, Request, Sanic
+
+ROUTES = {
+    "status": ("GET", "/api/v1/cases/<case_no:str>/status"),
+    "overview": ("GET", "/api/v1/cases/<case_no:str>"),
+    "list": ("GET", "/api/v1/cases"),
+    "guide": ("GET", "/api/v1/items/<item_code:str>"),
+    "items": ("GET", "/api/v1/items"),
+    "submit": ("POST", "/api/v1/cases/<case_no:str>/submission"),
+}
+
+
+def create(answers: dict[str, str]) -> Sanic:
+    """An application that knows nothing but these answers."""
+    app = Sanic("floor", configure_logging=False)
+    app.config.update(AUTO_EXTEND=False, ACCESS_LOG=False, MOTD=False, KEEP_ALIVE_TIMEOUT=75)
+    for name, text in answers.items():
+        method, path = ROUTES[name]
+        body = text.encode()
+
+        def answering(kept: bytes):
+            async def handler(request: Request, **_: str) -> HTTPResponse:
+                return HTTPResponse(kept, content_type="application/json; charset=utf-8")
+
+            return handler
+
+        app.add_route(answering(body), path, methods=[method], name=name)
+    return app
+
+
+def main() -> None:
+    """Serves until it is told to stop."""
+    port, answers = int(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
+    Sanic.start_method = "fork"
+    create(answers).run(host="127.0.0.1", port=port, single_process=True, access_log=False, motd=False)
+
+
+if __name__ == "__main__":
+    main()
