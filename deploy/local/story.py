@@ -221,10 +221,7 @@ class Story:
 
     async def pick_up(self) -> None:
         """The courier logs in, sees the parcel and takes it at the window; the carrier's scans follow."""
-        answer = await self._courier.call(
-            "POST", "/api/v1/courier/login", {"login_name": COURIER_LOGIN, "password": COURIER_PASSWORD}
-        )
-        self._courier.token = answer["access_token"]
+        await self.log_courier_in()
         await until("包裹分配给快递员", self._with_courier)
         await self._courier.call("POST", f"/api/v1/courier/parcels/{self.waybill_no}/pickup", key=self.key("pickup"))
         self.say("快递员在窗口取件")
@@ -233,6 +230,13 @@ class Story:
             await self._ems.do("POST", f"/parcels/{self.waybill_no}/event", {"name": name})
         await until("派送中", lambda: self._parcel_status("out_for_delivery"), seconds=30)
         self.say("快件运输、派送中")
+
+    async def log_courier_in(self) -> None:
+        """The name and password that the carrier gave him become a token."""
+        answer = await self._courier.call(
+            "POST", "/api/v1/courier/login", {"login_name": COURIER_LOGIN, "password": COURIER_PASSWORD}
+        )
+        self._courier.token = answer["access_token"]
 
     async def _with_courier(self) -> Json | None:
         page = await self._courier.call("GET", "/api/v1/courier/parcels")

@@ -18,6 +18,7 @@ from sandbox.people import with_check
 _FAMILY, _GIVEN = "赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨", "安邦昌德恩方广和吉康乐明宁平庆仁"
 # WeChat tells taps of its dialog apart by their second and the sandbox has one clock: one citizen after the other.
 _dialog = asyncio.Lock()
+_courier_types = asyncio.Lock()
 
 
 class SmallPhotos:
@@ -78,6 +79,11 @@ class Citizen(Story):
     async def subscribe(self) -> None:
         async with _dialog:
             await super().subscribe()
+
+    async def log_courier_in(self) -> None:
+        """All stories share one courier, who types his password once at a time: five tries under way look like guessing."""
+        async with _courier_types:
+            await super().log_courier_in()
 
     async def _ready_to_pay(self, payment_no: str) -> Json | None:
         """When no cashier opens she taps "pay" again after a while: the same order, a fresh cashier."""
