@@ -75,7 +75,6 @@ POLICY: dict[str, Reach] = {
     "GET /api/v1/cases": Reach(roles=CITIZEN),
     "GET /api/v1/cases/{case_no}": Reach(roles=CITIZEN, objects=_CASE),
     "GET /api/v1/cases/{case_no}/status": Reach(roles=CITIZEN, objects=_CASE),
-    "GET /api/v1/cases/{case_no}/status": Reach(roles=CITIZEN, objects=_CASE),
     "GET /api/v1/cases/{case_no}/timeline": Reach(roles=CITIZEN, objects=_CASE),
     "POST /api/v1/cases/{case_no}/corrections/{number}": Reach(
         roles=CITIZEN, objects={**_CASE, "number": "number"}, body={"materials": []}, reached=(409, 422)
