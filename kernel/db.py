@@ -193,6 +193,16 @@ async def execute(sql: str, *params: Any) -> int:
     return count
 
 
+def any_of(values: Sequence[Any]) -> str:
+    """The comparison of a column with many values: one array on PostgreSQL, so that every number of them is one statement."""
+    return "= ANY (?)" if engine() == "postgres" else f"IN ({', '.join('?' * len(values))})"
+
+
+def values_of(values: Sequence[Any]) -> tuple[Any, ...]:
+    """The parameters that belong to `any_of`."""
+    return (list(values),) if engine() == "postgres" else tuple(values)
+
+
 async def lock(model: type[M], **filters: Any) -> M | None:
     """The row, locked until the transaction ends. On SQLite BEGIN IMMEDIATE already holds the only writer's lock."""
     if not in_transaction():
@@ -223,7 +233,12 @@ _SQLITE_OUTAGES = (
     "disk i/o error",
     "unable to open",
     "readonly",
+    # A full or failing disk makes the engine end the whole transaction; what follows inside it then says this.
+    "ended by the engine",
+    "no such savepoint",
 )
+# The driver reports our own mistakes (a wrong type, a wrong number of values) with the same class as a lost connection.
+_LOST_CONNECTION = ("connection is closed", "connection was closed", "pool is clos")
 
 
 def is_outage(error: BaseException) -> bool:
@@ -231,9 +246,10 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(
         error,
         TimeoutError
-        | OSError
+        | ConnectionError
         | asyncpg.PostgresConnectionError
-        | asyncpg.InterfaceError
+        | asyncpg.PostgresSystemError
+        | asyncpg.ReadOnlySQLTransactionError
         | asyncpg.OperatorInterventionError
         | asyncpg.InsufficientResourcesError
         | asyncpg.LockNotAvailableError
@@ -244,6 +260,8 @@ def is_outage(error: BaseException) -> bool:
         | orm.DBConnectionError,
     ):
         return True
+    if isinstance(error, asyncpg.InterfaceError):
+        return any(sign in str(error) for sign in _LOST_CONNECTION)
     if isinstance(error, orm.OperationalError | orm.TransactionManagementError):
         text = str(error).lower()
         return any(sign in text for sign in _SQLITE_OUTAGES) or bool(error.__cause__ and is_outage(error.__cause__))

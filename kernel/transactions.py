@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Coroutine
 from typing import Any
 
+import asyncpg
 from tortoise.backends.asyncpg import client as postgres
 from tortoise.backends.base import client as base
 from tortoise.backends.sqlite import client as sqlite
@@ -31,6 +32,37 @@ def _keep(coroutine: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
     return task
 
 
+class CannotConnect(ConnectionError):
+    """No connection could be opened: nobody listens, the socket is missing, or the server does not know us."""
+
+
+async def _ready(context: Any) -> None:
+    """Opens the pool on first use. Only here and in `_acquired` does an operating system's error mean the database."""
+    try:
+        await context.ensure_connection()
+    except (OSError, asyncpg.InvalidAuthorizationSpecificationError) as error:
+        raise error if isinstance(error, TimeoutError) else CannotConnect(str(error)) from error
+
+
+async def _acquired(pool: Any) -> Any:
+    try:
+        return await pool.acquire(timeout=acquire_seconds)
+    except (OSError, asyncpg.InvalidAuthorizationSpecificationError) as error:
+        raise error if isinstance(error, TimeoutError) else CannotConnect(str(error)) from error
+
+
+async def _commit(client: Any) -> None:
+    """Commits and reads the answer: after a caught error PostgreSQL answers ROLLBACK, which is not an error to the driver."""
+    transaction = client.transaction
+    connection = transaction._connection
+    if connection._top_xact is transaction:
+        connection._top_xact = None
+    answer = await connection.execute("COMMIT") if connection.is_in_transaction() else "no transaction"
+    client._finalized = True
+    if answer != "COMMIT":
+        raise TransactionManagementError(f"the database answered {answer} to COMMIT: an error inside was swallowed")
+
+
 async def _give_back(pool: Any, connection: Any, *, broken: bool) -> None:
     if broken:
         connection.terminate()
@@ -38,9 +70,9 @@ async def _give_back(pool: Any, connection: Any, *, broken: bool) -> None:
 
 
 async def _pooled_enter(self: Any) -> Any:
-    await self.ensure_connection()
+    await _ready(self)
     pool = self.client._parent._pool
-    connection = self.client._connection = await pool.acquire(timeout=acquire_seconds)
+    connection = self.client._connection = await _acquired(pool)
     try:
         await self.client.begin()
     except BaseException:  # a cancellation is a BaseException
@@ -56,7 +88,7 @@ async def _pooled_exit(self: Any, exc_type: Any, exc: Any, traceback: Any) -> No
     try:
         if not self.client._finalized:
             if exc_type is None:
-                await self.client.commit()
+                await _commit(self.client)
             else:
                 try:
                     await self.client.rollback()
@@ -76,9 +108,8 @@ class _PoolConnection(base.PoolConnectionWrapper):  # type: ignore[type-arg]
     __slots__ = ()
 
     async def __aenter__(self) -> Any:
-        await self.ensure_connection()
-        pool: Any = self.client._pool
-        self.connection = await pool.acquire(timeout=acquire_seconds)
+        await _ready(self)
+        self.connection = await _acquired(self.client._pool)
         return self.connection
 
 
@@ -123,6 +154,8 @@ async def _sqlite_exit(self: Any, exc_type: Any, exc: Any, traceback: Any) -> No
             if self.connection._finalized:
                 return
             if exc_type is None:
+                if not self.connection._connection.in_transaction:
+                    raise sqlite3.OperationalError("transaction was ended by the engine")
                 try:
                     await self.connection.commit()
                 except BaseException:
