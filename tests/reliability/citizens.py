@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 from PIL import Image
@@ -16,9 +17,6 @@ from deploy.local.story import Story
 from sandbox.people import with_check
 
 _FAMILY, _GIVEN = "赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨", "安邦昌德恩方广和吉康乐明宁平庆仁"
-# WeChat tells taps of its dialog apart by their second and the sandbox has one clock: one citizen after the other.
-_dialog = asyncio.Lock()
-_courier_types = asyncio.Lock()
 
 
 class SmallPhotos:
@@ -44,12 +42,25 @@ def _shrunk(picture: bytes) -> bytes:
     return out.getvalue()
 
 
+async def patiently(what: str, ask: Callable[[], Awaitable[Any]], *, seconds: float = 0) -> Any:
+    """`until` with the patience of a storm: a crash leaves its rows to their lease, and the next crash comes before all are taken over."""
+    return await until(what, ask, seconds=max(seconds, 120))
+
+
+@dataclass
+class Queues:
+    """What all stories of a town share: one clock at the sandbox of WeChat, whose taps are told apart by their second, and one courier."""
+
+    dialog: asyncio.Lock = field(default_factory=asyncio.Lock)
+    courier: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
 @dataclass
 class Citizen(Story):
     """One story under bad weather. `trail` says when each step ended, to tell what was under way when something broke."""
 
     patience_seconds: float = 120
-    number: int = 0
+    queues: Queues = field(default_factory=Queues)
     trail: list[tuple[str, float]] = field(default_factory=list)
     _tapped: float = 0.0
 
@@ -77,12 +88,12 @@ class Citizen(Story):
         await self._again(super().prove_identity)
 
     async def subscribe(self) -> None:
-        async with _dialog:
+        async with self.queues.dialog:
             await super().subscribe()
 
     async def log_courier_in(self) -> None:
         """All stories share one courier, who types his password once at a time: five tries under way look like guessing."""
-        async with _courier_types:
+        async with self.queues.courier:
             await super().log_courier_in()
 
     async def _ready_to_pay(self, payment_no: str) -> Json | None:
@@ -130,7 +141,8 @@ class Town:
     def __init__(self, session: aiohttp.ClientSession, api: str, sandbox_port: int) -> None:
         self.session, self.api, self.sandbox_port = session, api, sandbox_port
         self.citizens: list[Citizen] = []
-        story.photos = SmallPhotos
+        self.queues = Queues()
+        story.photos, story.until = SmallPhotos, patiently
 
     async def newcomer(self, patience_seconds: float = 120) -> Citizen:
         number = len(self.citizens) + 1
@@ -139,7 +151,7 @@ class Town:
         born = f"57098119{50 + number % 10}{1 + number % 12:02d}{1 + number % 28:02d}{number % 1000:03d}"
         citizen = Citizen(
             cast, lambda text: None, person=f"citizen{number}", name=name, id_number=with_check(born),
-            patience_seconds=patience_seconds, number=number,
+            patience_seconds=patience_seconds, queues=self.queues,
         )  # fmt: skip
         self.citizens.append(citizen)
         await cast.partner(1).do(
