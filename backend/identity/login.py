@@ -4,12 +4,15 @@ an Actor.
 
 from datetime import timedelta
 
+import msgspec
+
 from backend.identity import attempts, sessions
 from backend.identity.actor import Actor
 from backend.identity.models import Account, Courier
 from backend.identity.ports import runtime
 from backend.identity.views import LoginAnswer
 from kernel import clock, crypto, db, ids
+from kernel.loader import Loader
 from kernel.problems import Unauthenticated
 
 _COURIER_WINDOW = timedelta(minutes=15)
@@ -107,34 +110,49 @@ async def logout_all(*, actor: Actor) -> int:
 
 
 _AUTHENTICATE = (
-    "SELECT s.id AS session_id, s.role, COALESCE(a.id, c.id) AS account_id, COALESCE(a.ref, c.ref) AS account_ref, "
-    "COALESCE(a.assurance_level, 0) AS assurance_level, c.carrier, "
+    "SELECT s.access_hash, s.id AS session_id, s.role, COALESCE(a.id, c.id) AS account_id, "
+    "COALESCE(a.ref, c.ref) AS account_ref, COALESCE(a.assurance_level, 0) AS assurance_level, c.carrier, "
     "CASE WHEN s.last_used_at <= ? THEN 1 ELSE 0 END AS stale "
     "FROM identity_session s "
     "LEFT JOIN identity_account a ON a.id = s.account_id "
     "LEFT JOIN identity_courier c ON c.id = s.courier_id "
-    "WHERE s.access_hash = ? AND s.revoked_at IS NULL AND s.idle_until > ? AND s.absolute_until > ? "
-    "AND c.disabled_at IS NULL"
+    "WHERE s.revoked_at IS NULL AND s.idle_until > ? AND s.absolute_until > ? AND c.disabled_at IS NULL AND s.access_hash "
 )
 
 
 async def authenticate(*, token: str) -> Actor | None:
-    """Who holds this access token; None for every kind of bad token alike. One read by the unique index of the
-    token's hash.
+    """Who holds this access token; None for every kind of bad token alike.
+
+    Always what the database says now, so that an ended session is ended for the very next request; tokens that arrive in
+    one turn of the loop are looked up together, by the unique index of their hashes.
     """
     if not token or len(token) > _LONGEST_TOKEN or not token.isascii():
         return None
-    now = clock.now()
-    rows = await db.fetch(
-        _AUTHENTICATE,
-        db.at(now - timedelta(seconds=sessions.TOUCH_SECONDS)),
-        crypto.token_hash(token),
-        db.at(now),
-        db.at(now),
-    )
-    if not rows:
+    found = await _sessions.load(crypto.token_hash(token))
+    if found is None:
         return None
-    row = rows[0]
-    if row.pop("stale"):
-        await sessions.touch(session_id=row["session_id"])
-    return Actor(**row)
+    if found.stale:
+        await _touches.load(found.actor.session_id)
+    return found.actor
+
+
+class _Known(msgspec.Struct, frozen=True):
+    actor: Actor
+    stale: bool
+
+
+async def _fetch_sessions(digests: list[str]) -> dict[str, _Known]:
+    now = clock.now()
+    moments = (db.at(now - timedelta(seconds=sessions.TOUCH_SECONDS)), db.at(now), db.at(now))
+    rows = await db.fetch(_AUTHENTICATE + db.any_of(digests), *moments, *db.values_of(digests))
+    return {row.pop("access_hash"): _Known(stale=bool(row.pop("stale")), actor=Actor(**row)) for row in rows}
+
+
+async def _touch_many(session_ids: list[int]) -> dict[int, None]:
+    await sessions.touch(session_ids=session_ids)
+    return {}
+
+
+_sessions: Loader[str, _Known] = Loader(_fetch_sessions)
+# One write at a time: what falls due meanwhile goes along with the next.
+_touches: Loader[int, None] = Loader(_touch_many, in_flight=1)

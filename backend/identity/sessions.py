@@ -107,19 +107,23 @@ async def end_all(*, account_id: int | None = None, courier_id: int | None = Non
     return len(ids)
 
 
-async def touch(*, session_id: int) -> None:
-    """Moves the idle limit; the WHERE clause keeps it to one write a minute however many requests come at once."""
+async def touch(*, session_ids: list[int]) -> None:
+    """Moves the idle limit; the WHERE clause keeps it to one write a minute however many requests come at once.
+
+    Rows that somebody else holds are being touched or ended by them, and two processes must not wait for each other.
+    """
     now = clock.now()
     idle = now + timedelta(minutes=runtime().settings.access_idle_minutes)
+    skip = "FOR NO KEY UPDATE SKIP LOCKED" if db.engine() == "postgres" else ""
     await db.execute(
         "UPDATE identity_session SET last_used_at = ?, "
-        "idle_until = CASE WHEN absolute_until < ? THEN absolute_until ELSE ? END "
-        "WHERE id = ? AND revoked_at IS NULL AND last_used_at <= ?",
+        "idle_until = CASE WHEN absolute_until < ? THEN absolute_until ELSE ? END WHERE id IN (SELECT id FROM "
+        f"identity_session WHERE revoked_at IS NULL AND last_used_at <= ? AND id {db.any_of(session_ids)} {skip})",
         db.at(now),
         db.at(idle),
         db.at(idle),
-        session_id,
         db.at(now - timedelta(seconds=TOUCH_SECONDS)),
+        *db.values_of(session_ids),
     )
 
 

@@ -1,5 +1,6 @@
 """What a log line may hold, and what never gets into one."""
 
+import asyncio
 import io
 import json
 import logging
@@ -131,3 +132,22 @@ def test_an_object_never_shows_its_repr(lines):
     log().info("x", detail=Person(), where=(Person(),))
     assert lines()[0]["detail"] == "Person"
     assert "王小芳" not in lines.text()
+
+
+async def test_brief_lines_wait_for_each_other_and_an_ordinary_line_lets_them_out_in_order(lines):
+    logs.brief("request", logger="api", route="/a", status=200, duration_ms=1.5, request_id="abcdefgh")
+    assert lines() == [], "a busy process writes once for many"
+    log().warning("something else")
+    assert [line["event"] for line in lines()] == ["request", "something else"]
+    ordinary = {"logger", "level", "process", "time"}
+    assert lines()[0].keys() == ordinary | {"event", "route", "status", "duration_ms", "request_id"}
+    logs.brief("request", logger="api", status=204)
+    await asyncio.sleep(logs._TOGETHER_SECONDS + 0.1)
+    assert lines()[-1]["status"] == 204, "nobody waits long"
+
+
+def test_brief_lines_follow_the_level(lines):
+    stream = io.StringIO()
+    logs.configure(LogSettings(level="warning"), process="test", stream=stream)
+    logs.brief("request", logger="api", status=200)
+    assert stream.getvalue() == ""
