@@ -1,13 +1,15 @@
 """A county to try things in: citizens who have proved who they are, and a product whose processes can be stopped and started."""
 
 import io
-from collections.abc import Iterator
-from contextlib import asynccontextmanager
+import json
+import sqlite3
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import aiohttp
+import asyncpg
 from PIL import Image
 
 from deploy.local import photos
@@ -19,20 +21,7 @@ from tests.journeys.stack import Stack
 
 API, WORKER = "接口", "后台任务"
 FORM = {"for_whom": "本人", "reason": "遗失", "contact_mobile": "13900000001", "old_card_void": True}
-_NAMES = (
-    "田秀兰",
-    "石玉芬",
-    "高凤英",
-    "罗桂珍",
-    "梁淑琴",
-    "宋春花",
-    "唐金凤",
-    "韩玉兰",
-    "曹桂芳",
-    "许秀珍",
-    "邓淑英",
-    "萧玉华",
-)
+_FAMILY, _GIVEN = "田石高罗梁宋唐韩曹许邓萧", ("秀兰", "玉芬", "凤英", "桂珍", "淑琴", "春花", "金凤")
 
 
 @cache
@@ -122,7 +111,6 @@ class County:
     stack: Stack
     session: aiohttp.ClientSession
     known: list[Citizen] = field(default_factory=list)
-    _names: Iterator[str] = field(default_factory=lambda: iter(_NAMES))
 
     @property
     def partners(self) -> Cast:
@@ -131,10 +119,10 @@ class County:
     async def citizen(self, *, proven: bool = True) -> Citizen:
         """Somebody new, known to WeChat and to the population register, logged in."""
         number, cast = len(self.known) + 1, Cast(self.session, self.stack.api, self.stack.sandbox_port)
-        name = next(self._names)
+        name = _FAMILY[number % len(_FAMILY)] + _GIVEN[number % len(_GIVEN)]
         citizen = Citizen(
             cast, lambda text: None, person=f"rows{number}", name=name,
-            id_number=with_check(f"5709811955{number:02d}12{number:03d}"),
+            id_number=with_check(f"570981{1940 + number}0112{number:03d}"),
         )  # fmt: skip
         self.known.append(citizen)
         await cast.partner(1).do("POST", "/persons", {"key": citizen.person, "name": name, "phone": f"137{number:08d}"})
@@ -148,6 +136,18 @@ class County:
         """Somebody without a login."""
         cast = Cast(self.session, self.stack.api, self.stack.sandbox_port)
         return Citizen(cast, lambda text: None, person="stranger")
+
+    async def promises(self) -> list[tuple[str, str, str | None, Json]]:
+        """What stands in the outbox: topic, key, lane, payload; read beside the running product."""
+        sql, url = "SELECT topic, key, lane, payload FROM kernel_outbox ORDER BY id", self.stack.database_url
+        if url.startswith("sqlite"):
+            with closing(sqlite3.connect(f"file:{url.removeprefix('sqlite://')}?mode=ro", uri=True)) as database:
+                found = database.execute(sql).fetchall()
+        else:
+            connection = await asyncpg.connect(url.replace("asyncpg://", "postgres://"))
+            found = [tuple(row) for row in await connection.fetch(sql)]
+            await connection.close()
+        return [(topic, key, lane, json.loads(payload)) for topic, key, lane, payload in found]
 
     async def kill(self, title: str) -> None:
         """SIGKILL, as the machine would."""
@@ -177,4 +177,4 @@ class County:
                 await self.start(title)
 
 
-__all__ = ["API", "ITEM", "REGION", "TOWN", "WORKER", "Citizen", "County", "Refusal", "until"]
+__all__ = ["API", "ITEM", "REGION", "TOWN", "WORKER", "Citizen", "County", "Refusal", "Story", "until"]
