@@ -78,7 +78,8 @@ class PushDoor:
             encrypted = read_fields(body).get("Encrypt")
         except PushUnreadable:
             encrypted = None
-        if not isinstance(encrypted, str) or not encrypted:
+        # Base64 is ASCII; JSON may also write half a character, which nothing could be computed from.
+        if not isinstance(encrypted, str) or not encrypted or not encrypted.isascii():
             raise self._refused("no envelope")
         return encrypted
 

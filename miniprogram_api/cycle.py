@@ -13,6 +13,7 @@ import msgspec
 import orjson
 import structlog
 from sanic import HTTPResponse, Request
+from sanic.compat import Header
 from sanic.exceptions import SanicException
 from sanic.response import ResponseStream
 
@@ -115,7 +116,7 @@ class Cycle:
         if row.limit is not None:
             await self.limiter.check(f"{row.method} {row.route}", actor.account_ref if actor else ip, row.limit)
         return Call(
-            request_id=request_id(request), ip=ip, headers=request.headers, path=path,
+            request_id=request_id(request), ip=ip, headers=_readable(request), path=path,
             raw=b"" if row.streamed else request.body,
             query=validation.query(request.args, row.query) if row.query else None,
             current_actor=actor, idem=_idempotency(row, request, path, actor),
@@ -140,6 +141,16 @@ def request_id(request: Request) -> str:
         fits = _REQUEST_ID.fullmatch(given) and logs.clean(given) == given
         known = request.ctx.request_id = given if fits else ids.public_id()
     return known
+
+
+def _readable(request: Request) -> Header:
+    """The headers as text that can be encoded again: the framework turns bytes that are no UTF-8 into lone surrogates."""
+    if request.head.isascii():
+        return request.headers
+    return Header(
+        (name, value.encode(errors="surrogateescape").decode(errors="replace"))
+        for name, value in request.headers.items()
+    )
 
 
 async def _who(request: Request) -> Actor | None:

@@ -1,12 +1,15 @@
 """Photos in parts (tus 1.0): an upload cut at any byte goes on from the last confirmed one."""
 
 import base64
-import binascii
+import hashlib
 import re
 from typing import Any
 
+import msgspec
+
 from backend.cases import uploads
 from backend.cases.uploads import UploadView
+from kernel.idempotency import Idempotency
 from kernel.problems import FieldError, Invalid
 from miniprogram_api.cycle import encode
 from miniprogram_api.endpoints import ANYONE_LOGGED_IN, Call, Raw, endpoint
@@ -30,7 +33,9 @@ _NUMBER = re.compile(r"\d{1,12}")
 )
 async def create(call: Call) -> Raw:
     length, sha256 = _announced(call.headers)
-    view = await uploads.create(actor=call.actor, length=length, sha256=sha256, idem=call.idem)
+    view = await uploads.create(
+        actor=call.actor, length=length, sha256=sha256, idem=_of_this_file(call, length, sha256)
+    )
     return _progress(view, 201, {"Location": f"/api/v1/uploads/{view.upload_id}"})
 
 
@@ -85,13 +90,21 @@ def _announced(headers: Any) -> tuple[int, str]:
     pairs = dict(p.strip().partition(" ")[::2] for p in headers.get("upload-metadata", "").split(",") if p.strip())
     try:
         sha256 = base64.b64decode(pairs.get("sha256", ""), validate=True).decode("ascii")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, or text that is no ASCII
         sha256 = ""
     if len(sha256) != 64:
         errors.append(FieldError("/Upload-Metadata", "请求头 Upload-Metadata 中应有 sha256（十六进制摘要的 base64）"))
     if errors:
         raise Invalid(errors=errors)
     return int(length), sha256
+
+
+def _of_this_file(call: Call, length: int, sha256: str) -> Idempotency | None:
+    """The key stands for this very announcement, which is in the headers: the body of the request is empty."""
+    if call.idem is None:
+        return None
+    whole = hashlib.sha256(f"{call.idem.request_hash} {length} {sha256}".encode()).hexdigest()
+    return msgspec.structs.replace(call.idem, request_hash=whole)
 
 
 def _progress(view: UploadView, status: int, headers: dict[str, str]) -> Raw:
