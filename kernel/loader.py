@@ -13,7 +13,7 @@ class Loader(Generic[K, V]):
     """`load(key)` answers the row or None. Whoever may see a row must be part of the key and of the SQL, never filtered afterwards."""
 
     def __init__(
-        self, fetch_many: Callable[[list[K]], Awaitable[dict[K, V]]], *, in_flight: int = 8, most: int = 64
+        self, fetch_many: Callable[[list[K]], Awaitable[dict[K, V]]], *, in_flight: int = 4, most: int = 64
     ) -> None:
         self._fetch_many = fetch_many
         self._limit, self._most = in_flight, most

@@ -8,7 +8,8 @@ from sanic import HTTPResponse, Request, Sanic
 
 from kernel import logs
 from miniprogram_api import problems
-from miniprogram_api.cycle import Cycle, encode, request_id
+from miniprogram_api.answers import encode
+from miniprogram_api.cycle import Cycle, request_id
 from miniprogram_api.endpoints import ENDPOINTS, Endpoint
 from miniprogram_api.settings import HttpSettings
 

@@ -6,11 +6,8 @@ import hashlib
 import re
 import time
 from collections.abc import AsyncIterator, Callable
-from datetime import datetime
 from typing import Any
 
-import msgspec
-import orjson
 import structlog
 from sanic import HTTPResponse, Request
 from sanic.compat import Header
@@ -19,12 +16,14 @@ from sanic.response import ResponseStream
 
 from backend.identity import login
 from backend.identity.actor import Actor
-from kernel import clock, ids, logs, metrics
+from kernel import ids, logs, metrics
 from kernel.idempotency import Idempotency
 from kernel.limits import Limiter
 from kernel.problems import Forbidden, NotFound, Unauthenticated
 from miniprogram_api import problems, validation
-from miniprogram_api.endpoints import PATH_RULES, Call, Endpoint, Raw
+from miniprogram_api.answers import present
+from miniprogram_api.endpoints import PATH_RULES, Call, Endpoint
+from miniprogram_api.in_flight import InFlight
 from miniprogram_api.settings import HttpSettings
 
 _LOGGER = "api"
@@ -47,7 +46,7 @@ class Cycle:
     def __init__(self, settings: HttpSettings) -> None:
         self.settings = settings
         self.limiter: Limiter  # set when the process opens up
-        self._in_flight: set[asyncio.Task[Any]] = set()
+        self._in_flight = InFlight(settings.deadline_seconds)
 
     def serve(self, row: Endpoint) -> Any:
         """The Sanic handler of an endpoint."""
@@ -77,8 +76,7 @@ class Cycle:
 
     async def drain(self, seconds: float) -> None:
         """Waits for commands whose caller may already have hung up."""
-        if self._in_flight:
-            await asyncio.wait(list(self._in_flight), timeout=seconds)
+        await self._in_flight.drain(seconds)
 
     async def _answer(self, row: Endpoint, request: Request, path: dict[str, str]) -> HTTPResponse | ResponseStream:
         self._admit(row)
@@ -92,11 +90,8 @@ class Cycle:
         task = asyncio.get_running_loop().create_task(work, context=contextvars.copy_context())
         if row.streamed:
             # A half-received upload ends with its sender; what was already stored is safe in its own transactions.
-            return _present(row, await task, request)
-        # Shielded: a client that hangs up never interrupts a write.
-        self._in_flight.add(task)
-        task.add_done_callback(self._in_flight.discard)
-        return _present(row, await asyncio.shield(task), request)
+            return present(row, await task, request, request_id(request))
+        return present(row, await self._in_flight.result(task), request, request_id(request))
 
     def _admit(self, row: Endpoint) -> None:
         limit = self.settings.most_in_flight * (1 if row.method in ("GET", "HEAD") else 2)
@@ -124,12 +119,9 @@ class Cycle:
         )  # fmt: skip
 
     async def _run(self, row: Endpoint, call: Call, request: Request) -> Any:
-        if row.streamed:
+        if row.streamed or row.body is None:
             return await row.handler(call)
-        async with asyncio.timeout(self.settings.deadline_seconds):
-            if row.body is None:
-                return await row.handler(call)
-            return await row.handler(call, validation.decode(call.raw, row.body))
+        return await row.handler(call, validation.decode(call.raw, row.body))
 
 
 def request_id(request: Request) -> str:
@@ -209,45 +201,3 @@ class _Meter:
             "request", logger=_LOGGER, route=self._row.route, method=self._row.method, status=status,
             duration_ms=round(seconds * 1000, 1), request_id=request_id(request),
         )  # fmt: skip
-
-
-def _default(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return clock.local(value).isoformat(timespec="seconds")
-    raise TypeError(type(value).__name__)
-
-
-def encode(value: Any) -> bytes:
-    """JSON as the API promises it: instants with +08:00, Chinese unescaped."""
-    plain = msgspec.to_builtins(value, builtin_types=(datetime,))
-    return orjson.dumps(plain, default=_default, option=orjson.OPT_PASSTHROUGH_DATETIME)
-
-
-def _present(row: Endpoint, answer: Any, request: Request) -> HTTPResponse | ResponseStream:
-    headers = dict(problems.SECURITY)
-    headers["X-Request-Id"] = request_id(request)
-    if isinstance(answer, Raw):
-        headers |= answer.headers
-        headers.setdefault("Cache-Control", "no-store")
-        if not isinstance(answer.body, bytes):
-            return _streaming(answer, headers)
-        body, content_type, status = answer.body, answer.content_type, answer.status
-    elif row.status == 204:
-        return HTTPResponse(status=204, headers={**headers, "Cache-Control": "no-store"})
-    else:
-        body, content_type, status = encode(answer), "application/json; charset=utf-8", row.status
-        headers["Cache-Control"] = "no-cache" if row.etag else "no-store"
-    if row.etag and status == 200:
-        tag = headers.get("ETag") or f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        headers["ETag"] = tag
-        if tag in [t.strip().removeprefix("W/") for t in request.headers.get("if-none-match", "").split(",")]:
-            return HTTPResponse(status=304, headers=headers)
-    return HTTPResponse(body, status=status, content_type=content_type, headers=headers)
-
-
-def _streaming(answer: Raw, headers: dict[str, str]) -> ResponseStream:
-    async def pour(response: Any) -> None:
-        async for chunk in answer.body:  # type: ignore[union-attr]
-            await response.write(chunk)
-
-    return ResponseStream(pour, status=answer.status, headers=headers, content_type=answer.content_type)

@@ -11,7 +11,7 @@ from backend.cases import uploads
 from backend.cases.uploads import UploadView
 from kernel.idempotency import Idempotency
 from kernel.problems import FieldError, Invalid
-from miniprogram_api.cycle import encode
+from miniprogram_api.answers import encode
 from miniprogram_api.endpoints import ANYONE_LOGGED_IN, Call, Raw, endpoint
 
 _TAG = "材料"

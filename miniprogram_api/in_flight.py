@@ -1,0 +1,65 @@
+"""The requests being worked on: how many, how to wait for them, and who ends those that take too long."""
+
+import asyncio
+from typing import Any
+
+_LOOK_EVERY_SECONDS = 0.25
+_OVERDUE = "overdue"
+
+
+class InFlight:
+    """Tasks in the order they came. One look at the oldest, four times a second, stands for a timer per request."""
+
+    def __init__(self, deadline_seconds: float) -> None:
+        self._deadline_seconds = deadline_seconds
+        self._until: dict[asyncio.Task[Any], float] = {}
+        self._looking = False
+
+    def __len__(self) -> int:
+        return len(self._until)
+
+    async def result(self, task: asyncio.Task[Any]) -> Any:
+        """The task's result. A caller who hangs up never interrupts it; after the deadline TimeoutError is raised."""
+        loop = asyncio.get_running_loop()
+        self._until[task] = loop.time() + self._deadline_seconds
+        task.add_done_callback(self._ended)
+        if not self._looking:
+            self._looking = True
+            loop.call_later(_LOOK_EVERY_SECONDS, self._look)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if _was_overdue(task):
+                raise TimeoutError from None
+            raise
+
+    async def drain(self, seconds: float) -> None:
+        """Waits for commands whose caller may already have hung up."""
+        if self._until:
+            await asyncio.wait(list(self._until), timeout=seconds)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        del self._until[task]
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for task, until in self._until.items():
+            if until > now:
+                break  # all that follow came later
+            if not task.cancelling():
+                task.cancel(_OVERDUE)
+        self._looking = bool(self._until)
+        if self._looking:
+            loop.call_later(_LOOK_EVERY_SECONDS, self._look)
+
+
+def _was_overdue(task: asyncio.Task[Any]) -> bool:
+    """Whether it was ended by its deadline, not by the caller or the end of the process."""
+    if not task.cancelled():
+        return False
+    try:
+        task.result()
+    except asyncio.CancelledError as error:
+        return error.args == (_OVERDUE,)
+    return False
