@@ -13,7 +13,7 @@ from backend.identity.views import CourierMe
 from kernel.problems import FieldError, Invalid
 from miniprogram_api.cases import MaterialId
 from miniprogram_api.endpoints import COURIER, Call, endpoint
-from miniprogram_api.pages import PageQuery
+from miniprogram_api.pages import Limit
 
 _TAG = "快递员"
 
@@ -41,13 +41,22 @@ class Failed(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     photo: MaterialId | None = None
 
 
+class ParcelsQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Where in the list of parcels: after this waybill."""
+
+    cursor: (
+        Annotated[str, Meta(pattern=r"^[0-9A-Za-z]{6,32}$", description="请使用上一页返回的 next_cursor")] | None
+    ) = None
+    limit: Limit = 20
+
+
 @endpoint("GET", "/courier/me", summary="快递员账号", tag=_TAG, roles=COURIER, answer=CourierMe)
 async def me(call: Call) -> CourierMe:
     return await identity.courier_me(actor=call.actor)
 
 
 @endpoint(
-    "GET", "/courier/parcels", summary="分配给我的包裹", tag=_TAG, roles=COURIER, query=PageQuery, answer=CourierPage
+    "GET", "/courier/parcels", summary="分配给我的包裹", tag=_TAG, roles=COURIER, query=ParcelsQuery, answer=CourierPage
 )
 async def parcels(call: Call) -> CourierPage:
     return await queries.courier_parcels(actor=call.actor, cursor=call.query.cursor, limit=call.query.limit)

@@ -29,7 +29,7 @@ class RefreshLogin(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class CourierLogin(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A courier's name and password, given by the carrier."""
 
-    login_name: Annotated[str, Meta(min_length=1, max_length=64, description="请填写账号，不超过 64 个字")]
+    login_name: Annotated[str, Meta(min_length=1, max_length=40, description="请填写账号，不超过 40 个字")]
     password: Annotated[str, Meta(min_length=1, max_length=128, description="请填写密码，不超过 128 个字")]
     device: Annotated[str, Meta(max_length=100, description="设备名称不超过 100 个字")] | None = None
 

@@ -12,7 +12,7 @@ from kernel.problems import FieldError, Invalid, Problem
 
 T = TypeVar("T")
 MAX_DEPTH = 32
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _KINDS = {str: "文字", int: "整数", float: "数字", bool: "是或否", dict: "一组字段", list: "列表"}
 
 

@@ -22,18 +22,18 @@ def pytest_collection_modifyitems(items):
 def stage_database(request, tmp_path_factory):
     """An empty database of our own, and Redis where production has one."""
     if ENGINE == "sqlite":
-        return f"sqlite://{tmp_path_factory.mktemp('stage-database') / 'zsb.sqlite3'}", None
+        return f"sqlite://{tmp_path_factory.mktemp('stage-database') / 'zsb.sqlite3'}", None, 0
     server = request.getfixturevalue("postgres")
     server.sql("postgres", "CREATE DATABASE stage")
-    return server.url("stage"), request.getfixturevalue("redis").url
+    return server.url("stage"), request.getfixturevalue("redis").url, len((server.folder / "log").read_text())
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def stage(stage_database, tmp_path_factory):
-    url, redis_url = stage_database
+    url, redis_url, log_start = stage_database
     stack = GuardedStack(tmp_path_factory.mktemp("stage"), url, redis_url=redis_url)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
-        running = Stage(stack, session)
+        running = Stage(stack, session, log_start=log_start)
         try:
             await stack.start()
             await running.set()

@@ -151,7 +151,10 @@ class Stage:
     objects: dict[str, str] = field(default_factory=dict)
     people: dict[str, Caller] = field(default_factory=dict)
     sessions: list[aiohttp.ClientSession] = field(default_factory=list)
+    tokens: set[str] = field(default_factory=set)
+    codes: set[str] = field(default_factory=set)
     ended: bool = False
+    log_start: int = 0  # where PostgreSQL's log stood when the story began
 
     def __post_init__(self) -> None:
         """The story is told through the same nginx as everything else."""
@@ -185,6 +188,7 @@ class Stage:
         answer = await phone.call("POST", "/api/v1/login/wechat", {"code": code})
         caller = self.caller(answer["access_token"])
         caller.refresh_token, caller.person = answer["refresh_token"], person
+        self.tokens |= {answer["access_token"], answer["refresh_token"]}
         if verified:
             known = next(one for one in DEMO_PEOPLE if one.key == person)
             phone.token = caller.token
@@ -198,6 +202,7 @@ class Stage:
         answer = await caller.send("POST", "/api/v1/courier/login", json={"login_name": login, "password": password})
         assert answer.status == 200, answer.body
         caller.token, caller.refresh_token = answer.json["access_token"], answer.json["refresh_token"]
+        self.tokens |= {caller.token, caller.refresh_token, password}
         return caller
 
     async def set(self) -> None:
@@ -206,6 +211,7 @@ class Stage:
         citizen = self.story.cast.citizen
         self.people["owner"] = owner = self.caller(citizen.token)
         owner.refresh_token, owner.person = citizen.refresh_token, self.story.person
+        self.tokens |= {citizen.token, citizen.refresh_token}
         self.people["anonymous"] = self.caller()
         self.people["garbage token"] = self.caller("not-a-token")
         self.people["other citizen"] = await self.citizen("zhaolei")
@@ -238,6 +244,8 @@ class Stage:
         draft = await owner.send("POST", "/api/v1/cases", json={"item_code": ITEM, "region_code": REGION})
         quote = await owner.send("GET", f"/api/v1/delivery-quotes?region_code={TOWN}")
         upload = await self.start_upload(owner, 100_000)
+        parcel = (await owner.send("GET", f"/api/v1/deliveries/{story.delivery_no}")).json
+        self.codes.add(parcel["sign_code"]["code"])
         self.objects |= {
             "case_no": story.case_no,
             "draft_no": draft.json["case_no"],

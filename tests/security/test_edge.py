@@ -160,6 +160,29 @@ async def test_a_wrong_query_is_refused(stage, query):
     is_a_problem(await stage.owner.send("GET", "/api/v1/cases" + query), 422, "invalid-input")
 
 
+LISTS = [
+    f"{row.method} {row.route}" for row in ROWS if row.query is not None and "cursor" in row.query.__struct_fields__
+]
+
+
+@pytest.mark.parametrize("route", LISTS)
+@pytest.mark.parametrize(
+    "cursor", ["0", "A" * 27, "z" * 41, "9" * 65, "a" * 200, "MTIz.NDU2", "-1", "620981261120200000013"]
+)
+async def test_an_invented_cursor_is_refused_or_leads_nowhere(stage, route, cursor):
+    """However long it is: the columns behind are shorter than what a query may hold."""
+    who = stage.people["courier with the parcel" if "/courier/" in route else "owner"]
+    answer = await who.send("GET", f"{route.split(' ')[1]}?cursor={cursor}")
+    assert answer.status in (200, 404, 422), answer.body
+
+
+@pytest.mark.parametrize("length", [1, 40, 41, 64])
+async def test_a_login_name_of_any_length_is_simply_wrong(stage, length):
+    body = {"login_name": "x" * length, "password": "y" * 128}
+    answer = await stage.people["anonymous"].send("POST", "/api/v1/courier/login", json=body)
+    assert answer.status in (401, 422), answer.body
+
+
 # -- methods ------------------------------------------------------------------------------------------------------------
 
 
@@ -259,12 +282,19 @@ async def test_ten_at_once_with_one_key_are_one_command(stage):
 
 
 async def test_a_wellformed_request_id_comes_back_and_another_is_replaced(stage):
-    given = "phone-" + uuid.uuid4().hex
+    given = "phone-of-somebody-42"
     answer = await stage.owner.send("GET", "/api/v1/me", headers={"X-Request-Id": given})
     assert answer.headers["X-Request-Id"] == given
     refused = await stage.owner.send("GET", f"/api/v1/bills/{'0' * 26}", headers={"X-Request-Id": given})
     assert refused.headers["X-Request-Id"] == refused.json["request_id"] == given
-    for odd in ("short", "x" * 65, "57098119530412002X'; DROP", "张桂兰张桂兰张桂兰"):
+    for odd in (
+        "short",
+        "x" * 65,
+        "57098119530412002X'; DROP",
+        "57098119530412002X",
+        "13900000001",
+        "张桂兰张桂兰张桂兰",
+    ):
         answer = await stage.owner.send("GET", f"/api/v1/bills/{'0' * 26}", headers={"X-Request-Id": odd})
         assert answer.json["request_id"] == answer.headers["X-Request-Id"] != odd
 
