@@ -47,6 +47,7 @@ class Machine:
         self.name = name
         self.edges = tuple(edges)
         self.labels = dict(labels)
+        self._labels = {str(state): label for state, label in labels.items()}
         self._table: dict[tuple[str, str], Edge] = {}
         for edge in self.edges:
             key = (str(edge.source), str(edge.action))
@@ -73,7 +74,7 @@ class Machine:
 
     def label(self, state: str) -> Label:
         """The public word and the Chinese label of a state."""
-        return next(label for known, label in self.labels.items() if str(known) == str(state))
+        return self._labels[str(state)]
 
     def actions(self, state: str, *, by: str) -> tuple[str, ...]:
         """What `by` may do now."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import hashlib
+import os
 import re
 import time
 from collections.abc import AsyncIterator, Callable
@@ -16,7 +17,7 @@ from sanic.response import ResponseStream
 
 from backend.identity import login
 from backend.identity.actor import Actor
-from kernel import ids, logs, metrics
+from kernel import logs, metrics
 from kernel.idempotency import Idempotency
 from kernel.limits import Limiter
 from kernel.problems import Forbidden, NotFound, Unauthenticated
@@ -37,6 +38,7 @@ _shed = metrics.counter("http_shed_total", "Requests refused because too many we
 _MOST_SWALLOWED, _SWALLOW_SECONDS = 13 * 1024 * 1024, 5
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
+_LETTERS = str.maketrans("0123456789", "ghijklmnop")
 _RULES = {name: re.compile(rule) for name, rule in PATH_RULES.items()}
 
 
@@ -113,7 +115,7 @@ class Cycle:
         return Call(
             request_id=request_id(request), ip=ip, headers=_readable(request), path=path,
             raw=b"" if row.streamed else request.body,
-            query=validation.query(request.args, row.query) if row.query else None,
+            query=_query(request, row.query) if row.query else None,
             current_actor=actor, idem=_idempotency(row, request, path, actor),
             stream=_chunks(request) if row.streamed else None,
         )  # fmt: skip
@@ -131,8 +133,13 @@ def request_id(request: Request) -> str:
         given = request.headers.get("x-request-id", "")
         # Given ones appear in logs and answers: nobody's number shall get there by this door.
         fits = _REQUEST_ID.fullmatch(given) and logs.clean(given) == given
-        known = request.ctx.request_id = given if fits else ids.public_id()
+        known = request.ctx.request_id = given if fits else _new_request_id()
     return known
+
+
+def _new_request_id() -> str:
+    """128 random bits as letters only, so that no run of digits in it can look like somebody's number."""
+    return os.urandom(16).hex().translate(_LETTERS)
 
 
 def _readable(request: Request) -> Header:
@@ -143,6 +150,18 @@ def _readable(request: Request) -> Header:
         (name, value.encode(errors="surrogateescape").decode(errors="replace"))
         for name, value in request.headers.items()
     )
+
+
+_no_query: dict[Any, Any] = {}
+
+
+def _query(request: Request, wanted: type[Any]) -> Any:
+    """The query string; what an empty one means is judged once per type, for these structs are frozen."""
+    if request.query_string:
+        return validation.query(request.args, wanted)
+    if wanted not in _no_query:
+        _no_query[wanted] = validation.query({}, wanted)
+    return _no_query[wanted]
 
 
 async def _who(request: Request) -> Actor | None:

@@ -5,6 +5,7 @@ The two hot ones (status, list) are raw SQL with the owner in the WHERE, coalesc
 
 import base64
 import binascii
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -97,45 +98,46 @@ async def owner(case_no: str) -> str:
 
 async def _fetch_statuses(keys: list[StatusKey]) -> dict[StatusKey, CaseRow]:
     """The owner is part of the statement and of the key of the answer: one person's row cannot reach another."""
-    numbers, owners = [key[0] for key in keys], [key[1] for key in keys]
     if db.engine() == "postgres":
-        rows = await db.fetch(
+        rows = await db.records(
             f"SELECT {_SELECT}, c.account_ref FROM unnest(?::varchar[], ?::varchar[]) AS k(case_no, account_ref) "
             "JOIN cases_case c ON c.case_no = k.case_no AND c.account_ref = k.account_ref",
-            numbers,
-            owners,
+            [key[0] for key in keys],
+            [key[1] for key in keys],
         )
     else:
         pairs = ", ".join(["(?, ?)"] * len(keys))
         values = [value for key in keys for value in key]
-        rows = await db.fetch(
+        rows = await db.records(
             f"SELECT {_SELECT}, c.account_ref FROM cases_case c WHERE (c.case_no, c.account_ref) IN (VALUES {pairs})",
             *values,
         )
-    return {(row["case_no"], row["account_ref"]): _row(row) for row in rows}
+    return {(row[0], row[-1]): _row(row) for row in rows}
 
 
 async def _fetch_pages(keys: list[PageKey]) -> dict[PageKey, list[tuple[int, CaseRow]]]:
     found: dict[PageKey, list[tuple[int, CaseRow]]] = {key: [] for key in keys}
     if db.engine() == "postgres":
-        rows = await db.fetch(
-            f"SELECT k.account_ref AS owner, k.below, k.most, c.id, {_SELECT} "
-            "FROM unnest(?::varchar[], ?::bigint[], ?::int[]) AS k(account_ref, below, most) CROSS JOIN LATERAL ("
+        # `place` is the position of the key in the batch: what it asked for need not come back with every row.
+        rows = await db.records(
+            f"SELECT {_SELECT}, c.id, k.place FROM unnest(?::varchar[], ?::bigint[], ?::int[]) WITH ORDINALITY "
+            "AS k(account_ref, below, most, place) CROSS JOIN LATERAL ("
             f"SELECT c.id, {_SELECT} FROM cases_case c WHERE c.account_ref = k.account_ref AND c.id < k.below "
             "ORDER BY c.id DESC LIMIT k.most) c ORDER BY c.id DESC",
             [key[0] for key in keys],
             [key[1] for key in keys],
             [key[2] for key in keys],
         )
+        lists = [found[key] for key in keys]
         for row in rows:
-            found[row["owner"], row["below"], row["most"]].append((row["id"], _row(row)))
+            lists[row[-1] - 1].append((row[-2], _row(row)))
         return found
     for key in keys:
-        rows = await db.fetch(
-            f"SELECT c.id, {_SELECT} FROM cases_case c WHERE c.account_ref = ? AND c.id < ? ORDER BY c.id DESC LIMIT ?",
+        rows = await db.records(
+            f"SELECT {_SELECT}, c.id FROM cases_case c WHERE c.account_ref = ? AND c.id < ? ORDER BY c.id DESC LIMIT ?",
             *key,
         )
-        found[key] = [(row["id"], _row(row)) for row in rows]
+        found[key] = [(row[-1], _row(row)) for row in rows]
     return found
 
 
@@ -143,19 +145,20 @@ _statuses: Loader[StatusKey, CaseRow] = Loader(_fetch_statuses)
 _pages: Loader[PageKey, list[tuple[int, CaseRow]]] = Loader(_fetch_pages)
 
 
-def _row(row: dict[str, Any]) -> CaseRow:
-    label = CASE.label(row["state"])
-    submitted_at, changed_at = db.instant(row["submitted_at"]), db.instant(row["changed_at"])
-    promise_on = row["promise_on"]
+def _row(row: Sequence[Any]) -> CaseRow:
+    """A row whose first columns are COLUMNS, in their order."""
+    case_no, item_code, item_name, department_name, state, seq, submitted, changed, promise_on, *_ = row
+    label = CASE.label(state)
+    submitted_at, changed_at = db.instant(submitted), db.instant(changed)
     return CaseRow(
-        case_no=row["case_no"],
-        item_code=row["item_code"],
-        item_name=row["item_name"],
-        department_name=row["department_name"],
+        case_no=case_no,
+        item_code=item_code,
+        item_name=item_name,
+        department_name=department_name,
         status=label.status,
         status_label=label.label,
         finished=label.finished,
-        version=row["seq"],
+        version=seq,
         submitted_at=clock.local(submitted_at) if submitted_at else None,
         changed_at=clock.local(changed_at or clock.now()),
         promise_on=date.fromisoformat(promise_on) if isinstance(promise_on, str) else promise_on,

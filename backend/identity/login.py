@@ -3,6 +3,7 @@ an Actor.
 """
 
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 
@@ -144,8 +145,20 @@ class _Known(msgspec.Struct, frozen=True):
 async def _fetch_sessions(digests: list[str]) -> dict[str, _Known]:
     now = clock.now()
     moments = (db.at(now - timedelta(seconds=sessions.TOUCH_SECONDS)), db.at(now), db.at(now))
-    rows = await db.fetch(_AUTHENTICATE + db.any_of(digests), *moments, *db.values_of(digests))
-    return {row.pop("access_hash"): _Known(stale=bool(row.pop("stale")), actor=Actor(**row)) for row in rows}
+    rows = await db.records(_AUTHENTICATE + db.any_of(digests), *moments, *db.values_of(digests))
+    return {row["access_hash"]: _known(row) for row in rows}
+
+
+def _known(row: Any) -> _Known:
+    actor = Actor(
+        account_id=row["account_id"],
+        account_ref=row["account_ref"],
+        role=row["role"],
+        session_id=row["session_id"],
+        assurance_level=row["assurance_level"],
+        carrier=row["carrier"],
+    )
+    return _Known(actor, bool(row["stale"]))
 
 
 async def _touch_many(session_ids: list[int]) -> dict[int, None]:

@@ -102,13 +102,13 @@ async def test_somebody_who_hangs_up_disturbs_nobody_else_in_the_batch(world):
 async def test_a_status_read_is_one_statement_for_many(world, monkeypatch):
     mine = await make(world, world.citizen, 20)
     statements = []
-    real = db.fetch
+    real = db.records
 
     async def counted(sql, *params):
         statements.append(sql)
         return await real(sql, *params)
 
-    monkeypatch.setattr(db, "fetch", counted)
+    monkeypatch.setattr(db, "records", counted)
     await asyncio.gather(*(queries.status(actor=world.citizen, case_no=number) for number in mine))
     assert len(statements) == 1
 
