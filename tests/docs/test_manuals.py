@@ -8,7 +8,9 @@ import pytest
 from backend.commands import parser
 from tests.docs.pages import ROOT, page
 
-PAGES = {str(p.relative_to(ROOT)): p.read_text(encoding="utf-8") for p in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))}
+PAGES = {
+    str(p.relative_to(ROOT)): p.read_text(encoding="utf-8") for p in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
+}
 FENCE = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 OURS = re.compile(r"^(?:zsb|(?:\.venv/bin/)?python -m backend) (.+)$")
@@ -18,7 +20,9 @@ def shell_lines(text: str) -> list[str]:
     return [line for block in FENCE.findall(text) for line in block.splitlines()]
 
 
-COMMANDS = [(name, found[1]) for name, text in PAGES.items() for line in shell_lines(text) if (found := OURS.match(line))]
+COMMANDS = [
+    (name, found[1]) for name, text in PAGES.items() for line in shell_lines(text) if (found := OURS.match(line))
+]
 
 
 @pytest.mark.parametrize(("name", "command"), COMMANDS, ids=lambda value: value)
@@ -28,7 +32,9 @@ def test_every_command_of_the_manuals_is_understood(name, command):
 
 def test_the_operators_page_knows_every_command():
     (commands,) = [action for action in parser()._actions if hasattr(action, "choices") and action.choices]
-    told = {shlex.split(command)[0] for name, command in COMMANDS if name in ("docs/operations.md", "docs/deployment.md")}
+    told = {
+        shlex.split(command)[0] for name, command in COMMANDS if name in ("docs/operations.md", "docs/deployment.md")
+    }
     # worker is started by systemd, makemigrations is for developers.
     assert set(commands.choices) - told == {"worker", "makemigrations"}
 
@@ -50,7 +56,10 @@ def test_every_make_target_exists(name):
 
 @pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md", "docs/architecture.md"])
 def test_every_file_that_is_named_exists(name):
-    named = re.findall(r"`((?:kernel|payments|notifications|backend|miniprogram_api|sandbox|deploy|docs|tests)/[\w./@*-]*)`", PAGES[name])
+    named = re.findall(
+        r"`((?:kernel|payments|notifications|backend|miniprogram_api|sandbox|deploy|docs|tests)/[\w./@*-]*)`",
+        PAGES[name],
+    )
     assert [path for path in named if not list(ROOT.glob(path.rstrip("/")))] == []
 
 
