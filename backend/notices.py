@@ -50,6 +50,7 @@ PARCEL_WORDS: Mapping[str, Word] = {
     "HELD": Word("delivery", "暂存待取", "请联系窗口或到窗口领取"),
     "REFUSED": Word("delivery", "已拒收", "包裹将退回窗口"),
     "RETURNED": Word("delivery", "已退窗口", "请到窗口领取"),
+    "CANCELLED": Word("delivery", "未寄出", "请带身份证到窗口领取"),
     "LOST": Word("delivery", "寄送异常", "窗口会与您联系"),
     "DELIVERED": Word("delivery", "已签收", "办理完成，欢迎评价"),
     "WAITING_PICKUP": Word("delivery", "待领取", "请带身份证到窗口领取"),
@@ -127,6 +128,8 @@ async def parcel_moved(job: Delivery) -> None:
         return
     case_no = job.payload["case_no"]
     facts = await news.about(case_no)
+    if state == "CANCELLED" and not facts.granted:
+        return  # the case itself has ended: there is nothing to fetch, and that was told
     moves = [m for m in await delivery.timeline(case_no) if m.moved]
     at = moves[-1].at if moves else clock.now()
     await _tell(

@@ -10,7 +10,9 @@ from backend.cases import details
 from backend.cases.details import CaseDetail
 from backend.cases.states import CASE, CaseState
 from backend.delivery import queries as delivery
+from backend.delivery.planner import DELIVERY_BILL
 from backend.delivery.queries import ParcelSummary
+from backend.delivery.states import ParcelState
 from backend.identity.actor import Actor
 from backend.onewindow import queries as onewindow
 from kernel import clock
@@ -18,6 +20,7 @@ from payments import BillView
 
 _WHOLE_SECOND = timedelta(seconds=1)
 _PAY = frozenset({"unpaid", "part_paid"})
+_AT_THE_DOOR = frozenset({ParcelState.OUT_FOR_DELIVERY, ParcelState.ATTEMPT_FAILED})
 
 
 class NextAction(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,25 +126,37 @@ def next_action(
             action="pay", text=f"请缴费 {payable.due_fen / 100:.2f} 元（{payable.title}）", target=payable.bill_no,
             until_at=clock.local(payable.expires_at),
         )  # fmt: skip
-    if any(b.status == "expired" for b in bills) and not detail.finished:
+    expired = {b.kind for b in bills if b.status == "expired"}
+    if expired - {DELIVERY_BILL} and not detail.finished:
         return NextAction(action="withdraw", text="缴费单已过期，请撤回后重新申请")
     ongoing = next((b for b in bills if b.status == "ongoing"), None)
     if ongoing is not None:
         return NextAction(action="wait_payment", text=ongoing.next_step, target=ongoing.bill_no)
-    return _after_payment(detail, parcels, forwarding)
-
-
-def _after_payment(detail: CaseDetail, parcels: tuple[ParcelSummary, ...], forwarding: str | None) -> NextAction:
-    parcel = next((p for p in parcels if not p.finished), None)
-    if parcel is not None and detail.finished:
-        if parcel.code_open:
-            return NextAction(
-                action="show_sign_code", text="快递正在派送，收件时请出示签收码", target=parcel.delivery_no
-            )
-        return NextAction(action="wait_parcel", text=f"证件寄送：{parcel.status_label}", target=parcel.delivery_no)
     if detail.finished:
-        return NextAction(action="none", text="已办完，没有需要您做的事")
+        granted = detail.status == _status(CaseState.GRANTED)
+        found = parcel_action(parcels, granted=granted, fee_expired=DELIVERY_BILL in expired)
+        return found or NextAction(action="none", text="已办完，没有需要您做的事")
     return NextAction(action="wait", text=forwarding or f"{detail.status_label}，请等待办理")
+
+
+def parcel_action(parcels: tuple[ParcelSummary, ...], *, granted: bool, fee_expired: bool = False) -> NextAction | None:
+    """What is left to do for the result of a case that is decided; None when it is in the right hands, or there is none."""
+    for parcel in parcels:
+        if granted and (parcel.state == ParcelState.CANCELLED or (parcel.state == ParcelState.QUOTED and fee_expired)):
+            why = "寄送费没有按时缴纳" if fee_expired else "快递预约被取消"
+            text = f"{why}，证件没有寄出，请带身份证到{parcel.window_name}领取"
+            return NextAction(action="collect", text=text, target=parcel.delivery_no)
+        if parcel.code_open and parcel.state in _AT_THE_DOOR:
+            text = "快递正在派送，收件时请出示签收码"
+            return NextAction(action="show_sign_code", text=text, target=parcel.delivery_no)
+        if parcel.state in (ParcelState.WAITING_PICKUP, ParcelState.RETURNED):
+            code = "，领取时出示签收码" if parcel.code_open else ""
+            text = f"证件在{parcel.window_name}，请带身份证去领取{code}"
+            return NextAction(action="collect", text=text, target=parcel.delivery_no)
+        if not parcel.finished:
+            text = f"证件寄送：{parcel.status_label}"
+            return NextAction(action="wait_parcel", text=text, target=parcel.delivery_no)
+    return None
 
 
 def _status(state: CaseState) -> str:

@@ -20,6 +20,8 @@ class CaseNews(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     # The event led out of a correction.
     after_correction: bool
+    # The case stands granted now: there is a result to hand over.
+    granted: bool
 
 
 class CorrectionNews(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +42,7 @@ async def about(case_no: str, *, seq: int | None = None) -> CaseNews:
         item_name=case.item_name,
         at=event.at if event is not None else clock.now(),
         after_correction=event is not None and event.from_state == CaseState.CORRECTING,
+        granted=case.state == CaseState.GRANTED,
     )
 
 

@@ -59,7 +59,8 @@ async def _go_on(parcel: Parcel) -> None:
 
 async def _intend(parcel: Parcel) -> None:
     parcel.order_at, parcel.order_round = parcel.order_at or clock.now(), parcel.order_round + 1
-    await parcel.save(update_fields=["order_at", "order_round"])
+    parcel.order_sent_at = None
+    await parcel.save(update_fields=["order_at", "order_round", "order_sent_at"])
     await outbox.publish(
         ORDER,
         key=f"{ORDER}:{parcel.delivery_no}:{parcel.order_round}",
@@ -70,11 +71,8 @@ async def _intend(parcel: Parcel) -> None:
 
 async def place_order(job: Delivery) -> None:
     """Calls the carrier for an intent and writes the outcome; an unclear one is tried again with the same number."""
-    parcel = await Parcel.get_or_none(delivery_no=job.payload["delivery_no"])
-    if parcel is None or not _waits_for_order(parcel, job):
-        return
-    if parcel.cancel_at is not None and job.attempts == 1:
-        await _refused(job, "", "cancelled before it was sent")
+    parcel = await _begin(job)
+    if parcel is None:
         return
     order = Order(
         delivery_no=parcel.delivery_no,
@@ -94,6 +92,26 @@ async def place_order(job: Delivery) -> None:
         await _accepted(job, waybill_no)
 
 
+async def _begin(job: Delivery) -> Parcel | None:
+    """Beat one: from here on the carrier may know of the order, whatever becomes of this process. None: nothing to ask."""
+    async with db.transaction():
+        parcel = await db.lock(Parcel, delivery_no=job.payload["delivery_no"])
+        if parcel is None or not _waits_for_order(parcel, job):
+            return None
+        if parcel.order_sent_at is None:
+            if parcel.cancel_at is not None:
+                await _cancelled(parcel)
+                return None
+            parcel.order_sent_at = clock.now()
+            await parcel.save(update_fields=["order_sent_at"])
+        return parcel
+
+
+def _under_way(parcel: Parcel) -> bool:
+    """Whether the carrier may hold an order of which we know no outcome. Only its answer or a person ends that."""
+    return parcel.state in (_S.QUOTED, _S.BOOK_FAILED) and parcel.order_sent_at is not None
+
+
 def _waits_for_order(parcel: Parcel, job: Delivery) -> bool:
     return parcel.state in (_S.QUOTED, _S.BOOK_FAILED) and parcel.order_round == job.payload["round"]
 
@@ -102,8 +120,11 @@ async def _accepted(job: Delivery, waybill_no: str) -> None:
     async with db.transaction():
         parcel = await parcels.locked(delivery_no=job.payload["delivery_no"])
         if _waits_for_order(parcel, job):
-            await _book(parcel, waybill_no)
-            await settle_by_fact(parcel, ReviewKind.BOOKING_UNCLEAR, "承运单位已给出运单号")
+            if await Parcel.filter(carrier=parcel.carrier, waybill_no=waybill_no).exists():
+                await open_review(parcel, ReviewKind.BOOKING_UNCLEAR, "承运单位给出的运单号属于另一个包裹")
+            else:
+                await _book(parcel, waybill_no)
+                await settle_by_fact(parcel, ReviewKind.BOOKING_UNCLEAR, "承运单位已给出运单号")
         await job.finish()
 
 
@@ -120,6 +141,8 @@ async def _refused(job: Delivery, code: str, reason: str) -> None:
     async with db.transaction():
         parcel = await parcels.locked(delivery_no=job.payload["delivery_no"])
         if _waits_for_order(parcel, job):
+            parcel.order_sent_at = None
+            await parcel.save(update_fields=["order_sent_at"])
             if parcel.cancel_at is not None:
                 await _cancelled(parcel)
             elif parcel.state == _S.QUOTED:
@@ -152,7 +175,7 @@ async def adopt_waybill(*, delivery_no: str, waybill_no: str, clerk: str) -> Non
         raise Invalid("请写明运单号和处理人")
     async with db.transaction():
         parcel = await parcels.locked(delivery_no=delivery_no)
-        if parcel.state != _S.QUOTED or parcel.order_at is None:
+        if not _under_way(parcel):
             raise Conflict("只有正在约寄的包裹可以补录运单号")
         if await Parcel.filter(carrier=parcel.carrier, waybill_no=waybill_no).exists():
             raise Conflict("这个运单号已经属于另一个包裹")
@@ -174,12 +197,13 @@ async def cancel_for_case(*, case_no: str, reason: str, job: Delivery | None = N
 
 async def _stop(parcel: Parcel) -> None:
     state = ParcelState(parcel.state)
-    in_flight = state is _S.QUOTED and parcel.order_at is not None
-    if state in _NOT_SENT_YET and not in_flight:
+    if _under_way(parcel):
+        return  # the outcome of the order decides: `_book` recalls it, a refusal cancels the parcel
+    if state in _NOT_SENT_YET:
         await _cancelled(parcel)
     elif state in _WITH_CARRIER:
         await _recall(parcel)
-    elif not in_flight and state not in (_S.CANCELLED, _S.RETURNED):
+    elif state not in (_S.CANCELLED, _S.RETURNED):
         # Picked up, at the door or handed over: only people can get it back now.
         await open_review(parcel, ReviewKind.CANCEL_TOO_LATE, parcel.cancel_reason or "")
 
@@ -196,18 +220,19 @@ async def _recall(parcel: Parcel) -> None:
 async def recall(job: Delivery) -> None:
     """Asks the carrier to cancel; too late becomes a review, unclear is asked again."""
     parcel = await Parcel.get_or_none(delivery_no=job.payload["delivery_no"])
-    if parcel is None or parcel.state not in _WITH_CARRIER:
+    if parcel is None:
         return
-    done = (
-        await runtime()
-        .carriers[parcel.carrier]
-        .cancel(delivery_no=parcel.delivery_no, waybill_no=parcel.waybill_no or "", reason="办件已结束，取消寄送")
-    )
+    done = False
+    if parcel.state in _WITH_CARRIER:
+        carrier = runtime().carriers[parcel.carrier]
+        done = await carrier.cancel(
+            delivery_no=parcel.delivery_no, waybill_no=parcel.waybill_no or "", reason="办件已结束，取消寄送"
+        )
     async with db.transaction():
         parcel = await parcels.locked(delivery_no=parcel.delivery_no)
         if parcel.state in _WITH_CARRIER and done:
             await _cancelled(parcel)
-        elif parcel.state != _S.CANCELLED:
+        elif parcel.state not in (_S.CANCELLED, _S.RETURNED):
             await open_review(parcel, ReviewKind.CANCEL_TOO_LATE, parcel.cancel_reason or "")
         await job.finish()
 
@@ -219,8 +244,10 @@ async def _cancelled(parcel: Parcel) -> None:
 
 def check_collectable(parcel: Parcel) -> None:
     """Whether the result can lie at the window: there is one, and no order is under way. Raises Conflict."""
-    if parcel.state == _S.QUOTED and parcel.order_at is not None:
+    if _under_way(parcel):
         raise Conflict("正在向承运单位约寄，请稍后再试")
+    if parcel.cancel_at is not None:
+        raise Conflict("办件已撤回或结束，没有可以领取的结果")
     if parcel.granted_at is None:
         raise Conflict("办件还没有结果，不能领取")
 

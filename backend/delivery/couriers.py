@@ -214,16 +214,19 @@ async def return_(*, actor: Actor, waybill_no: str, idem: Idempotency | None) ->
     return await run_once(idem, CourierAnswer, work)
 
 
-async def check_digits(parcel: Parcel, id_last4: str) -> str | None:
-    """Compares the owner's last four in constant time and counts a wrong try; None when they are right."""
-    if parcel.id_tries >= _ID_TRIES:
+async def check_digits(parcel: Parcel, id_last4: str, *, at_window: bool = False) -> str | None:
+    """Compares the owner's last four in constant time and counts a wrong try; None when they are right.
+
+    A named clerk with the card in his hand is never locked out: the window is where a locked parcel is sent to.
+    """
+    if parcel.id_tries >= _ID_TRIES and not at_window:
         return DigitsLocked.code
     number = (await identity.person(parcel.owner_ref)).id_number or ""
     if number and crypto.constant_equal(id_last4.upper(), number[-4:].upper()):
         return None
-    parcel.id_tries += 1
+    parcel.id_tries = min(parcel.id_tries + 1, _ID_TRIES)
     await parcel.save(update_fields=["id_tries"])
-    return DigitsLocked.code if parcel.id_tries >= _ID_TRIES else DigitsWrong.code
+    return DigitsLocked.code if parcel.id_tries >= _ID_TRIES and not at_window else DigitsWrong.code
 
 
 def refusal_of(word: str, tries_left: int) -> Problem:

@@ -12,9 +12,9 @@ from kernel.problems import Invalid
 async def window_pickup(*, case_no: str, clerk: str, id_last4: str, code: str | None = None) -> str:
     """窗口领取: the clerk checks the person's ID and, where there is one, the pick-up code; answers the receipt number.
 
-    Also for a parcel that came back, could not be booked or was never paid. A parcel waiting for pick-up needs its code
+    Also for a parcel that came back, could not be booked, was called off by the carrier or never paid. A parcel waiting for pick-up needs its code
     unless the clerk writes code "none": then the ID alone counts and the receipt says so.
-    Raises NotFound, IllegalTransition, WrongCode, CodeLocked, DigitsWrong, DigitsLocked.
+    Raises NotFound, IllegalTransition, Conflict, WrongCode, CodeLocked, DigitsWrong.
     """
     if not clerk.strip():
         raise Invalid("请写明窗口工作人员")
@@ -24,7 +24,7 @@ async def window_pickup(*, case_no: str, clerk: str, id_last4: str, code: str | 
         parcels.may(parcel, ParcelAction.COLLECT, by=By.CLERK)
         booking.check_collectable(parcel)
         was_sent = parcel.state == ParcelState.RETURNED
-        refusal = await check_digits(parcel, id_last4)
+        refusal = await check_digits(parcel, id_last4, at_window=True)
         if refusal is None and parcel.state == ParcelState.WAITING_PICKUP and code != "none":
             verdict = await sign_code.attempt(parcel, code or "", by_ref=f"clerk:{clerk}"[:26])
             await parcel.save(update_fields=["code_tries"])

@@ -67,6 +67,8 @@ class Parcel(Row):
     # The intent to book: written before the carrier is called, so that a crash in between is found and asked about.
     order_at: datetime | None = UtcDatetimeField(null=True)
     order_round = fields.SmallIntField(default=0)
+    # From the moment before the carrier is asked until its outcome is known: the order may exist there.
+    order_sent_at: datetime | None = UtcDatetimeField(null=True)
     cancel_at: datetime | None = UtcDatetimeField(null=True)
     cancel_reason = fields.CharField(max_length=40, null=True)
     waybill_no = fields.CharField(max_length=40, null=True)
@@ -86,6 +88,8 @@ class Parcel(Row):
         indexes = [
             Index(fields=("courier_ref", "id"), name="delivery_parcel_courier"),
             Index(fields=("poll_at", "id"), name="delivery_parcel_poll"),
+            Index(fields=("bill_no",), name="delivery_parcel_bill"),
+            Index(fields=("waybill_no",), name="delivery_parcel_waybill"),
         ]
 
 

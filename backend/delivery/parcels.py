@@ -157,6 +157,8 @@ async def _write(
             sign_code.close_code(parcel)
         if target in _QUIET:
             parcel.poll_at = None
+        elif parcel.poll_at is None and parcel.waybill_no is not None:  # reopened, or moving after a cancellation
+            parcel.poll_at = clock.now()
     await parcel.save()
     await ParcelEvent.create(
         parcel=parcel,

@@ -32,7 +32,7 @@ REVIEW_LABELS: dict[ReviewKind, str] = {
     ReviewKind.EXCEPTION: "按特殊情况签收：请在一个工作日内核对照片和签名",
     ReviewKind.BOOKING_FAILED: "承运单位拒绝约寄：请核对地址后重新约寄，或请群众到窗口领取",
     ReviewKind.BOOKING_UNCLEAR: "多次约寄都没有明确结果：请联系承运单位核实",
-    ReviewKind.CARRIER_CANCELLED: "承运单位取消了约寄：请重新约寄或退还寄送费",
+    ReviewKind.CARRIER_CANCELLED: "承运单位取消了约寄：请通知群众到窗口领取，寄送费将退还",
     ReviewKind.CANCEL_TOO_LATE: "办件已结束但包裹已揽收：请联系承运单位截回",
     ReviewKind.MOVES_AFTER_END: "包裹已结束，承运单位仍有运输记录：请核实",
     ReviewKind.LOST: "包裹遗失：请联系承运单位和收件人",

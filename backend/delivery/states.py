@@ -173,7 +173,8 @@ _RULES: tuple[_Rule, ...] = (
     ),
     (A.REOPEN, S.HELD, _from(By.CLERK, S.DELIVERED)),
     (A.WAIT_AT_WINDOW, S.WAITING_PICKUP, _from(By.SYSTEM, S.QUOTED)),
-    (A.COLLECT, S.COLLECTED, _from(By.CLERK, S.WAITING_PICKUP, S.QUOTED, S.BOOK_FAILED, S.RETURNED)),
+    # Also what the carrier called off: the result still lies at the window.
+    (A.COLLECT, S.COLLECTED, _from(By.CLERK, S.WAITING_PICKUP, S.QUOTED, S.BOOK_FAILED, S.CANCELLED, S.RETURNED)),
 )
 
 EDGES: tuple[Edge, ...] = tuple(

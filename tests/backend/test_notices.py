@@ -5,7 +5,7 @@ from backend import notices
 from backend.cases import corrections, progress, service
 from backend.cases.ports import Outcome, Shortcoming
 from backend.cases.screening import MaterialChoice
-from kernel import db
+from kernel import db, outbox
 from kernel.worker import Worker
 from notifications import Addresses, handlers
 from tests.backend.cases.conftest import world
@@ -100,3 +100,19 @@ async def test_what_is_told_lies_sealed_in_the_database(world):
     rows = await db.fetch("SELECT body_sealed FROM notifications_message")
     assert rows
     assert all("优待证" not in row["body_sealed"] for row in rows)
+
+
+async def test_a_parcel_called_off_by_the_carrier_is_told_and_one_of_an_ended_case_is_not(world):
+    granted, withdrawn = await world.submitted(), await world.submitted()
+    await progress.decide(case_no=granted, source_ref="e9", at=world.at(9), outcome=Outcome.GRANTED, code="0")
+    await service.withdraw(actor=world.citizen, case_no=withdrawn, reason="")
+    async with db.transaction():
+        for number, case_no in enumerate((granted, withdrawn)):
+            await outbox.publish(
+                "notices.parcel",
+                key=f"notices.parcel|parcel.moved:{number}:2",
+                payload={"delivery_no": "D", "case_no": case_no, "state": "CANCELLED", "status": "NONE"},
+            )
+    told = [text for text in await inbox(world) if "快递有新消息" in text]
+    assert len(told) == 1
+    assert granted in told[0] and "到窗口领取" in told[0]

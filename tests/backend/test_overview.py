@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import msgspec
+
 from backend import overview
 from backend.cases import corrections, details, service
 from backend.cases.ports import Shortcoming
@@ -67,3 +69,16 @@ def test_the_story_is_in_order_even_when_partners_tell_whole_seconds():
     ]
     ordered = overview._in_order(lines)
     assert [line.text for line in sorted(ordered, key=lambda line: line.at)] == ["late", "a", "b"]
+
+
+async def test_an_expired_courier_fee_is_no_reason_to_give_the_matter_up(world):
+    case_no = await world.submitted()
+    detail = await details.detail(actor=world.citizen, case_no=case_no)
+    (fee,) = await bills_of(f"case:{case_no}")
+    paid = msgspec.structs.replace(fee, status="paid", payable=False)
+    courier = msgspec.structs.replace(fee, kind="delivery", status="expired", payable=False)
+    assert next_action(detail, (paid, courier), (), None).action == "wait"
+    assert (
+        next_action(detail, (msgspec.structs.replace(fee, status="expired", payable=False),), (), None).action
+        == "withdraw"
+    )

@@ -16,6 +16,7 @@ from kernel import clock, crypto
 PREFIX = "|$4|"
 OK = "00000"
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
+_YEARS = (2000, 2099)
 
 
 class BadEnvelope(ValueError):
@@ -74,6 +75,10 @@ def time_text(instant: datetime) -> str:
 def time_of(text: Any) -> datetime:
     """A time of the carrier as an aware instant. Raises BadEnvelope."""
     try:
-        return datetime.strptime(str(text)[:19], _TIME_FORMAT).replace(tzinfo=clock.SHANGHAI)
+        found = datetime.strptime(str(text)[:19], _TIME_FORMAT).replace(tzinfo=clock.SHANGHAI)
     except ValueError:
         raise BadEnvelope("no time") from None
+    # Programs write their first or last day for "none"; such an instant would outrank every real one, or break.
+    if not _YEARS[0] <= found.year <= _YEARS[1]:
+        raise BadEnvelope("no time")
+    return found

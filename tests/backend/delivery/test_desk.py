@@ -5,11 +5,12 @@ import pytest
 import payments
 from backend.cases.ports import DeliveryWish
 from backend.delivery import assignment, booking, couriers, desk, queries, sign_code
+from backend.delivery.carriers.base import CarrierUnclear
 from backend.delivery.models import Parcel, ParcelEvent
 from backend.identity.models import Courier
 from kernel.problems import Conflict, Invalid, NotFound
 from kernel.state_machine import IllegalTransition
-from tests.backend.delivery.world import CITIZEN_ID, news
+from tests.backend.delivery.world import CITIZEN_ID, news, run
 
 LAST4 = CITIZEN_ID[-4:]
 
@@ -83,8 +84,20 @@ async def test_what_is_being_booked_cannot_be_collected(world) -> None:
     parcel = await world.planned(await world.citizen())
     await booking.note_granted(case_no=parcel.case_no)
     await booking.note_paid(bill_no=parcel.bill_no)
+    world.carrier.script = ["lost"]
+    with pytest.raises(CarrierUnclear):
+        await run(booking.ORDER, booking.place_order)
     with pytest.raises(Conflict):
         await desk.window_pickup(case_no=parcel.case_no, clerk="李主任", id_last4=LAST4)
+
+
+async def test_what_is_collected_before_it_was_ordered_is_not_ordered(world) -> None:
+    parcel = await world.planned(await world.citizen())
+    await booking.note_granted(case_no=parcel.case_no)
+    await booking.note_paid(bill_no=parcel.bill_no)
+    await desk.window_pickup(case_no=parcel.case_no, clerk="李主任", id_last4=LAST4)
+    assert await run(booking.ORDER, booking.place_order) == 1
+    assert world.carrier.calls == []
 
 
 async def test_a_parcel_on_its_way_cannot_be_collected(world) -> None:
