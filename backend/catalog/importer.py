@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from backend.catalog import files, guide_builder, pinyin, region_codes
+from backend.catalog import files, guide_builder, kept, pinyin, region_codes
 from backend.catalog.files import Catalogue
 from backend.catalog.models import Department, Item, ItemVersion, Offer, Region
 from backend.catalog.source import Complaint, DepartmentSource, ItemSource, RegionSource
@@ -62,6 +62,7 @@ async def import_catalogue(*, folder: Path, author: str, reason: str, on: date |
             outcome = await _publish_item(catalogue, entry.value, author, reason, day)
             if outcome is not None:
                 (new if outcome == 1 else changed).append(entry.value.item_code)
+    kept.forget()
     return ImportReport(
         regions, departments, tuple(new), tuple(changed), len(catalogue.items) - len(new) - len(changed)
     )
@@ -82,6 +83,7 @@ async def withdraw_item(*, item_code: str, author: str, reason: str, on: date | 
         latest.effective_to = max(day, latest.effective_from)
         latest.author, latest.reason = author, reason
         await latest.save(update_fields=["effective_to", "author", "reason"])
+    kept.forget()
 
 
 async def _publish_regions(catalogue: Catalogue) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from backend.catalog import region_codes
+from backend.catalog import kept, region_codes
 from backend.catalog.importer import normalised
 from backend.catalog.views import Guide, ItemVersion, Prebuilt, RegionView, version_of
 from kernel import clock, db
@@ -64,8 +64,17 @@ async def items_page(
     limit: int = _DEFAULT_LIMIT,
 ) -> Prebuilt:
     """One page of the items in force, as the bytes of an ItemsPage with its ETag. `q` searches names, synonyms and
-    pinyin initials.
+    pinyin initials. What it says may be some seconds old.
     """
+    asked = (region_code, q, audience, cursor, limit)
+    if q is not None:  # what people type is endless: it would only push out what everybody reads
+        return await _items_page(*asked)
+    return await kept.page(asked, lambda: _items_page(*asked))
+
+
+async def _items_page(
+    region_code: str | None, q: str | None, audience: str | None, cursor: str | None, limit: int
+) -> Prebuilt:
     where, values = _filters(region_code, q, audience, cursor)
     limit = min(max(limit, 1), _LARGEST_LIMIT)
     rows = await db.fetch(
@@ -85,7 +94,11 @@ async def items_page(
 
 
 async def guide(*, item_code: str) -> Prebuilt:
-    """The guide of the version in force, as bytes of a Guide with its ETag. Raises NotFound."""
+    """The guide of the version in force, as bytes of a Guide with its ETag; some seconds old at most. Raises NotFound."""
+    return await kept.page(item_code, lambda: _guide(item_code))
+
+
+async def _guide(item_code: str) -> Prebuilt:
     version_id = await _version_in_force(item_code)
     if version_id is None:
         raise NotFound("没有这个事项，或现在已经不办理")
@@ -213,5 +226,6 @@ def _remember(cache: OrderedDict[int, Any], version_id: int, value: Any) -> None
 
 def forget_cached() -> None:
     """Empties the process's cache; only for tests that change databases under it."""
+    kept.forget()
     _bodies.clear()
     _versions.clear()
