@@ -7,7 +7,7 @@ lease token, so a slow holder can never finish what another has taken over.
 import json
 import random
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -153,13 +153,25 @@ async def _set(delivery: Delivery, assignments: str, *params: Any) -> bool:
 
 
 async def extend(delivery: Delivery, *, lease_ms: int) -> bool:
-    """Heartbeat; False means the lease is lost."""
-    return await _set(delivery, "run_at = ?", clock.now_ms() + lease_ms)
+    """Heartbeat, by the clock that judges leases; False means the lease is lost."""
+    return await _set(delivery, f"run_at = {_database_now()} + {int(lease_ms)}")
 
 
 async def release(delivery: Delivery) -> bool:
     """Gives an unfinished row back at once (shutdown)."""
     return await _set(delivery, "run_at = ?, lease = NULL", clock.now_ms())
+
+
+async def hand_back(surplus: Sequence[Delivery]) -> None:
+    """Gives back rows of one claim that were never begun, as if they had not been claimed."""
+    if surplus:
+        await db.execute(
+            "UPDATE kernel_outbox SET lease = NULL, run_at = ?, attempts = attempts - 1 "
+            f"WHERE lease = ? AND state = 0 AND id {db.any_of([d.id for d in surplus])}",
+            clock.now_ms(),
+            surplus[0].lease,
+            *db.values_of([d.id for d in surplus]),
+        )
 
 
 async def fail(delivery: Delivery, topic: Topic, error: str, *, after_seconds: float | None = None) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import structlog
 
@@ -56,8 +56,10 @@ class Worker:
                     await self._take_suspect()
                 claimed = await self._claim()
             except Exception as error:
-                level = _log.warning if isinstance(error, DatabaseUnavailable) or db.is_outage(error) else _log.error
+                level = _log.warning if _is_outage(error) else _log.error
                 level("outbox poll failed", exc_info=error)
+                # No heartbeat came through either: every holder first gets a lease's time to say that it is alive.
+                next_suspect = clock.monotonic() + self._lease_ms / 1000
                 claimed = 0
             if not claimed:
                 await self._pause(BUSY_SECONDS if self._running else IDLE_SECONDS)
@@ -82,11 +84,12 @@ class Worker:
         end = loop.time() + limit_seconds
         while True:
             await self._take_suspect()
-            claimed = await self._claim()
-            if self._running:
-                await asyncio.wait(list(self._running), return_when=asyncio.FIRST_COMPLETED)
-            elif not claimed:
-                return
+            was_busy = bool(self._running)  # while the claim was under way a full topic may have made room
+            if not await self._claim():
+                if self._running:
+                    await asyncio.wait(list(self._running), return_when=asyncio.FIRST_COMPLETED)
+                elif not was_busy:
+                    return
             if loop.time() > end or clock.monotonic() > deadline + limit_seconds:
                 raise TimeoutError("the outbox does not come to rest")
 
@@ -100,10 +103,20 @@ class Worker:
         if free <= 0 or self._alone:
             return 0
         busy = Counter(d.topic for d in self._running.values())
-        full = tuple(name for name, n in busy.items() if name in self._topics and n >= self._topics[name].concurrency)
-        claimed = await outbox.claim(free, lease_ms=self._lease_ms, exclude=full)
+        room = {name: self._topics[name].concurrency - n for name, n in busy.items() if name in self._topics}
+        full = tuple(name for name, left in room.items() if left <= 0)
+        # Where a topic is nearly full, small claims: what one brings too much must be handed back.
+        limit = min([free, *(left for left in room.values() if left > 0)])
+        claimed = await outbox.claim(limit, lease_ms=self._lease_ms, exclude=full)
+        surplus = []
         for delivery in claimed:
-            self._start(delivery)
+            topic = self._topics.get(delivery.topic)
+            busy[delivery.topic] += 1
+            if topic is not None and busy[topic.name] > topic.concurrency:
+                surplus.append(delivery)
+            else:
+                self._start(delivery)
+        await outbox.hand_back(surplus)
         return len(claimed)
 
     async def _take_suspect(self) -> None:
@@ -142,7 +155,7 @@ class Worker:
             await self._handle(delivery)
         except asyncio.CancelledError:
             await asyncio.shield(asyncio.ensure_future(outbox.release(delivery)))
-            raise
+            raise  # only a cancellation of this very task arrives here, see _run
         finally:
             beat.cancel()
             if alone:
@@ -158,23 +171,23 @@ class Worker:
         try:
             with _seconds.labels(topic.name).time():
                 async with asyncio.timeout(topic.timeout_seconds):
-                    await topic.handler(delivery)
-                await self._finish(delivery)
+                    await _run(topic, delivery)
+                await _written(lambda: self._finish(delivery))
         except outbox.Permanent as error:
-            outcome = "dead"
-            await outbox.bury(delivery, logs.clean(str(error)))
+            outcome, reason = "dead", logs.clean(str(error))
+            await _written(lambda: outbox.bury(delivery, reason))
             _log.error("outbox row is dead", reason=logs.clean(str(error)))
         except outbox.RetryLater as error:
-            outcome = "later"
-            await outbox.fail(delivery, topic, logs.clean(str(error)), after_seconds=error.seconds)
+            outcome, reason, seconds = "later", logs.clean(str(error)), error.seconds
+            await _written(lambda: outbox.fail(delivery, topic, reason, after_seconds=seconds))
         except outbox.LeaseLost:
             outcome = "lease lost"
             _log.warning("lease lost")
         except Exception as error:
             outcome = "failed"
             text = logs.clean(f"{type(error).__name__}: {error}")
-            await outbox.fail(delivery, topic, text)
-            if isinstance(error, DatabaseUnavailable | TimeoutError):
+            await _written(lambda: outbox.fail(delivery, topic, text))
+            if _is_outage(error):
                 _log.warning("outbox row will be tried again", error=text, attempts=delivery.attempts)
             else:
                 _log.error("outbox row failed", error=text, attempts=delivery.attempts, exc_info=error)
@@ -199,15 +212,47 @@ class Worker:
         while True:
             await asyncio.sleep(self._lease_ms / 3000)
             try:
-                held = await outbox.extend(delivery, lease_ms=self._lease_ms)
+                if await outbox.extend(delivery, lease_ms=self._lease_ms):
+                    continue
+                rows = await db.fetch("SELECT state FROM kernel_outbox WHERE id = ?", delivery.id)
             except Exception as error:
                 _log.warning("heartbeat failed", error=type(error).__name__)
                 continue
-            if not held:
-                rows = await db.fetch("SELECT state FROM kernel_outbox WHERE id = ?", delivery.id)
-                if rows and rows[0]["state"] == outbox.READY and work is not None:
-                    work.cancel()
-                return
+            if rows and rows[0]["state"] == outbox.READY and work is not None:
+                work.cancel()
+            return
+
+
+class CancelledInside(Exception):
+    """Something the handler waited for was cancelled, not the handler: a failure like any other."""
+
+
+async def _run(topic: Topic, delivery: Delivery) -> None:
+    try:
+        await topic.handler(delivery)
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise CancelledInside from error
+
+
+async def _written(write: Callable[[], Awaitable[object]]) -> None:
+    """Writes an outcome and waits out an outage: a row left to its lease would count as a crash of this process."""
+    while True:
+        try:
+            await write()
+        except Exception as error:
+            if not _is_outage(error):
+                raise
+            _log.warning("an outcome waits for the database", error=type(error).__name__)
+            await asyncio.sleep(IDLE_SECONDS)
+        else:
+            return
+
+
+def _is_outage(error: Exception) -> bool:
+    return isinstance(error, DatabaseUnavailable) or db.is_outage(error)
 
 
 def _fan_out(event: str, subscribers: Iterable[str]) -> Topic:

@@ -113,6 +113,11 @@ class Postgres:
     def url(self, database: str) -> str:
         return f"postgres://zsb@127.0.0.1:{self.port}/{database}"
 
+    def halt(self) -> None:
+        """An orderly stop: every session is ended, nothing is lost; `start` brings it back."""
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(20)
+
     def crash(self) -> None:
         """What a power-less moment does to the server: no farewell to anybody."""
         os.killpg(self.process.pid, signal.SIGKILL)
