@@ -79,3 +79,27 @@ def test_no_file_knows_one_machine():
 def test_no_unfinished_work_is_left_in_the_code():
     mark = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
     assert [s.name for s in sources() if mark.search(s.text)] == []
+
+
+def test_no_page_loads_anything_from_a_foreign_host():
+    """Counties often have no Internet behind the server, and nobody is told who reads what."""
+    pages = {p.name: p.read_text(encoding="utf-8") for p in (ROOT / "sandbox" / "static").iterdir()}
+    pages |= {s.name: s.text for s in sources(("miniprogram_api",))}
+    foreign = re.compile(r"""(?:src|href|@import|url\()\s*[=(]?\s*["']?(?:https?:)?//(?!127\.0\.0\.1|localhost)""")
+    assert [name for name, text in pages.items() if foreign.search(text)] == []
+
+
+def test_partners_are_named_by_domain():
+    """Addresses of platforms change without notice; only the loopback and documentation examples are written as numbers."""
+    numbers = re.compile(r"(?<![\d.])(?!127\.0\.0\.1|0\.0\.0\.0|203\.0\.113\.)(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
+    texts = {
+        s.name: s.text
+        for s in sources()
+        if s.package in ("kernel", "payments", "notifications", "backend", "miniprogram_api")
+    }
+    texts |= {
+        str(p.relative_to(ROOT)): p.read_text(encoding="utf-8")
+        for p in (ROOT / "deploy").rglob("*")
+        if p.suffix in (".conf", ".service", ".example")
+    }
+    assert {name: numbers.findall(text) for name, text in texts.items() if numbers.search(text)} == {}

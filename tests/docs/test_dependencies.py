@@ -1,6 +1,7 @@
 """docs/dependencies.md names every direct dependency with its reason and its trap, and tells truly who imports it."""
 
 import re
+import sys
 import tomllib
 
 from tests.docs.pages import ROOT, page, rows, sections
@@ -57,3 +58,11 @@ def test_the_page_says_truly_what_is_imported():
 
 def test_packages_known_to_be_wrong_are_not_imported():
     assert not imported() & {"httpx", "aioredis", "gmssl", "sanic_ext", "wechatpayv3", "requests"}
+
+
+def test_nothing_is_imported_that_is_not_declared():
+    """Whatever the product imports is its own, the standard library's, or a row of the table."""
+    ours = {*PACKAGES, "sandbox", "deploy"}
+    declared = {word for row in RUNTIME for word in re.findall(r"`(\w+)`", row[1])}
+    outside = {n for n in imported() if n not in ours and n not in sys.stdlib_module_names}
+    assert outside <= declared, outside - declared

@@ -2,10 +2,12 @@
 
 import re
 import shlex
+import tomllib
 
 import pytest
 
 from backend.commands import parser
+from miniprogram_api import operations
 from tests.docs.pages import ROOT, page
 
 PAGES = {
@@ -73,6 +75,23 @@ def test_the_readmes_are_in_step():
         return {link for link in LINK.findall(text) if not link.startswith(("http", "README"))}
 
     assert manuals(english) == manuals(chinese)
+
+
+def test_one_version_everywhere():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert version == operations.VERSION
+    assert f'softwareVersion: "{version}"' in (ROOT / "publiccode.yml").read_text(encoding="utf-8")
+    assert f"## {version}" in PAGES["CHANGELOG.md"]
+
+
+def test_decisions_are_numbered_without_gaps_and_say_why():
+    decisions = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert [int(p.name[:4]) for p in decisions] == list(range(1, len(decisions) + 1))
+    for path in decisions:
+        text = path.read_text(encoding="utf-8")
+        assert text.startswith(f"# {path.name[:4]} "), path.name
+        assert "**Decided.**" in text, path.name
+        assert "**Why.**" in text, path.name
 
 
 class TestUnits:
