@@ -3,7 +3,7 @@
 import payments
 from backend import wiring
 from backend.wiring import APPS
-from kernel import clock, config, db, http, migrate, outbox, storage
+from kernel import clock, config, db, environment, http, migrate, outbox, storage
 from kernel.problems import DatabaseUnavailable
 from kernel.settings import DatabaseSettings
 
@@ -54,6 +54,7 @@ async def _storage() -> str:
 async def examination() -> dict[str, str]:
     """What `doctor` looks at: this process's needs, partners, work that waits too long, money that waits for a person."""
     found = await parts()
+    found["软件包"] = "；".join(environment.complaints()) or "ok"
     for name, url in wiring.partner_addresses().items():
         found[name] = "ok" if await http.reachable(url) else f"连接不上 {url}"
     now = clock.now_ms()

@@ -24,7 +24,7 @@ from backend.identity.wechat import WechatAdapter
 from backend.onewindow import handlers as onewindow_handlers
 from backend.onewindow import ports as onewindow
 from backend.onewindow.settings import OneWindowSettings
-from kernel import config, crypto, db, housekeeping, http, migrate, storage
+from kernel import config, crypto, db, environment, housekeeping, http, migrate, storage
 from kernel.cache import RedisSettings
 from kernel.http import Partner
 from kernel.jobs import Job
@@ -114,9 +114,22 @@ def partner_addresses(environ: Mapping[str, str] | None = None) -> dict[str, str
 
 
 async def start(values: dict[type[Any], Any] | None = None) -> Running:
-    """Opens the database and hands every slice its partners. Raises DatabaseUnavailable or SchemaOutdated."""
-    global _running
+    """Opens the database and hands every slice its partners. Raises ConfigError, DatabaseUnavailable or SchemaOutdated.
+
+    Whatever it raises, nothing stays open: the database driver's thread would keep a failed process alive for ever.
+    """
     values = values or load_settings()
+    if wrong := environment.complaints():
+        raise config.ConfigError(wrong)
+    try:
+        return await _start(values)
+    except BaseException:
+        await stop()
+        raise
+
+
+async def _start(values: dict[type[Any], Any]) -> Running:
+    global _running
     deployment: DeploymentSettings = values[DeploymentSettings]
     crypto.configure(values[crypto.CryptoSettings])
     storage.configure(values[StorageSettings], data_folder=deployment.data_folder)
@@ -124,6 +137,8 @@ async def start(values: dict[type[Any], Any] | None = None) -> Running:
     if missing := await migrate.pending(APPS, values[DatabaseSettings]):
         raise SchemaOutdated(f"数据库结构缺少 {len(missing)} 个迁移，请先运行 python -m backend migrate")
     _configure_slices(values, deployment)
+    if unwelcome := environment.imported():
+        raise config.ConfigError([f"加载了不允许的模块：{'、'.join(unwelcome)}"])
     _running = Running(Limiter(values[RedisSettings]), PushDoor(values[WeChatSettings]))
     return _running
 

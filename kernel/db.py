@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Literal, TypeVar
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 import asyncpg
 import tortoise.exceptions as orm
@@ -84,8 +84,6 @@ def _connection_config(settings: DatabaseSettings) -> dict[str, Any]:
                 "synchronous": settings.synchronous,
             },
         }
-    if parts.scheme not in ("postgres", "postgresql", "asyncpg"):
-        raise ValueError("DATABASE_URL 必须以 sqlite:// 或 postgres:// 开头")
     options = dict(parse_qsl(parts.query))
     limit_ms = int(settings.command_seconds * 750)  # the server gives up before the client does
     return {
@@ -124,9 +122,22 @@ async def connect(settings: DatabaseSettings, apps: dict[str, list[str]]) -> Non
             if level != 2:
                 raise RuntimeError(f"SQLite synchronous is {level}, not FULL")
     except Exception as error:
-        if is_outage(error):
-            raise DatabaseUnavailable from error
+        await close()
+        if is_outage(error) or isinstance(error, DatabaseUnavailable):
+            raise DatabaseUnavailable(f"连接不上数据库 {address(settings)}：{_reason(error)}") from error
         raise
+
+
+def address(settings: DatabaseSettings) -> str:
+    """Where the database is, for people: the URL without its password."""
+    parts = urlsplit(settings.url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", "@"), query=""))
+
+
+def _reason(error: BaseException) -> str:
+    while isinstance(error, DatabaseUnavailable) and error.__cause__ is not None:
+        error = error.__cause__
+    return str(error) or type(error).__name__
 
 
 async def close() -> None:

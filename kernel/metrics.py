@@ -48,11 +48,21 @@ def page() -> bytes:
     return generate_latest(REGISTRY)
 
 
+class CannotListen(Exception):
+    """The port for the counters is not to be had."""
+
+
 async def listen(settings: MetricsSettings) -> asyncio.Server | None:
-    """Serves `GET /metrics` in the running loop, in API and worker alike; None when no port is set."""
+    """Serves `GET /metrics` in the running loop, in API and worker alike; None when no port is set.
+
+    Raises CannotListen.
+    """
     if settings.port == 0:
         return None
-    return await asyncio.start_server(_answer, settings.address, settings.port, limit=8192)
+    try:
+        return await asyncio.start_server(_answer, settings.address, settings.port, limit=8192)
+    except OSError as error:
+        raise CannotListen(f"METRICS_PORT：端口 {settings.port} 无法监听，可能已被占用") from error
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 from urllib.parse import unquote
 
 import asyncpg
+import tortoise.exceptions as orm
 from tortoise import Tortoise
 from tortoise.connection import get_connection
 from tortoise.migrations.executor import MigrationExecutor
 from tortoise.migrations.recorder import MigrationRecorder
 
 from kernel import db, transactions
+from kernel.problems import DatabaseUnavailable
 from kernel.settings import DatabaseSettings
 
 _ADVISORY_LOCK = 620_981_001  # any number, the same for every process of this product
@@ -27,8 +29,22 @@ class MigrationFailed(Exception):
 async def migrate(
     settings: DatabaseSettings, apps: dict[str, list[str]], *, progress: Callable[[str], None] = lambda _: None
 ) -> None:
-    """Applies every missing migration. Safe to call from several processes at once."""
+    """Applies every missing migration. Safe to call from several processes at once.
+
+    Raises DatabaseUnavailable when the database cannot be reached, MigrationFailed when the schema cannot be made current.
+    """
     transactions.install()
+    try:
+        await _migrate(settings, apps, progress)
+    except (OSError, sqlite3.OperationalError, asyncpg.PostgresError, orm.BaseORMException) as error:
+        if db.is_outage(error) or isinstance(error, OSError | asyncpg.InvalidAuthorizationSpecificationError):
+            raise DatabaseUnavailable(
+                f"数据库 {db.address(settings)} 不能升级：{error or type(error).__name__}"
+            ) from error
+        raise
+
+
+async def _migrate(settings: DatabaseSettings, apps: dict[str, list[str]], progress: Callable[[str], None]) -> None:
     config = db.orm_config(settings, apps)
     credentials = config["connections"][db.CONNECTION]["credentials"]
     if settings.url.startswith("sqlite:"):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from kernel.config import setting
 
@@ -13,6 +14,7 @@ class DatabaseSettings:
     url: str = setting(
         "DATABASE_URL",
         help="数据库地址：sqlite:////绝对路径/zsb.sqlite3，或 postgres://用户@主机:端口/库名（口令写在地址里时请改用 DATABASE_URL_FILE）",
+        secret=True,
     )
     pool_size: int = setting(
         "DATABASE_POOL_SIZE", help="每个进程的连接数（PostgreSQL）", default=12, minimum=1, maximum=64
@@ -32,6 +34,15 @@ class DatabaseSettings:
         default="FULL",
         choices=("FULL", "EXTRA", "OFF"),
     )
+
+    def __post_init__(self) -> None:
+        """Refuses what neither engine understands before anything is opened."""
+        if not self.url.startswith(("sqlite://", "postgres://", "postgresql://", "asyncpg://")):
+            raise ValueError("DATABASE_URL 必须以 sqlite:// 或 postgres:// 开头")
+        try:
+            urlsplit(self.url).port  # noqa: B018 - reading it is the check
+        except ValueError:
+            raise ValueError("DATABASE_URL 的端口不是数字") from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,8 @@ import msgspec
 from sanic import HTTPResponse
 from sanic import exceptions as sanic_errors
 
-from kernel.problems import NotFound, Problem
+from kernel import db
+from kernel.problems import DatabaseUnavailable, NotFound, Problem
 
 TYPE_BASE = "https://zhangshangban.example/docs/problems#"
 CONTENT_TYPE = "application/problem+json; charset=utf-8"
@@ -96,6 +97,8 @@ def from_exception(error: Exception) -> Problem:
         return DeadlinePassed(retry_after_seconds=2)
     if isinstance(error, TimeoutError):
         return DeadlinePassed(retry_after_seconds=2)
+    if db.is_outage(error):  # a read through the ORM, outside any transaction of ours
+        return DatabaseUnavailable(retry_after_seconds=2)
     return Broken()
 
 

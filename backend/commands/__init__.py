@@ -4,10 +4,12 @@ import argparse
 import asyncio
 import sys
 
+from backend import starting, wiring
 from backend.commands import couriers, database, desk, operate, parcels, window
 from backend.commands.terminal import Refused
 from kernel import config
-from kernel.problems import Problem
+from kernel.metrics import CannotListen
+from kernel.problems import DatabaseUnavailable, Problem
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,9 +26,10 @@ def main(argv: list[str]) -> int:
     arguments = parser().parse_args(argv)
     try:
         return int(asyncio.run(arguments.run(arguments)) or 0)
-    except config.ConfigError as error:
-        sys.stderr.write("配置有问题，请改正后重试：\n" + "".join(f"  - {c}\n" for c in error.complaints))
-        return 2
+    except (config.ConfigError, wiring.SchemaOutdated, CannotListen, DatabaseUnavailable) as error:
+        code, text = starting.explain(error) or (1, str(error))
+        sys.stderr.write(text + "\n")
+        return code
     except Problem as problem:
         lines = [problem.detail, *(f"  - {e.pointer}：{e.message}" for e in problem.errors)]
         sys.stderr.write("\n".join(lines) + "\n")

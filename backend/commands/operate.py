@@ -6,15 +6,13 @@ import signal
 
 import structlog
 
-from backend import readiness, wiring
-from backend.commands.terminal import Commands, Refused, opened, say
+from backend import readiness, starting, wiring
+from backend.commands.terminal import Commands, opened, say
 from backend.settings import WorkerSettings
 from kernel import config, db, logs, metrics
-from kernel.problems import DatabaseUnavailable
 from kernel.worker import Worker
 
 _log = structlog.get_logger("worker")
-_PATIENCE_SECONDS = 60
 
 
 async def run_worker(arguments: argparse.Namespace) -> None:
@@ -22,7 +20,7 @@ async def run_worker(arguments: argparse.Namespace) -> None:
     settings, log, measure = config.load(WorkerSettings, logs.LogSettings, metrics.MetricsSettings)
     values = wiring.load_settings()
     logs.configure(log, process="worker")
-    await _start_patiently(values)
+    await starting.patiently(values)
     worker = Worker(
         topics=wiring.topics(),
         subscriptions=wiring.subscriptions(),
@@ -30,11 +28,12 @@ async def run_worker(arguments: argparse.Namespace) -> None:
         lease_seconds=settings.lease_seconds,
         capacity=settings.capacity,
     )
-    listener = await metrics.listen(measure)
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(sign, worker.stop)
-    _log.info("worker started", engine=db.engine())
+    listener = None
     try:
+        listener = await metrics.listen(measure)
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(sign, worker.stop)
+        _log.info("worker started", engine=db.engine())
         await worker.run()
         await worker.drain(settings.grace_seconds)
     finally:
@@ -42,24 +41,6 @@ async def run_worker(arguments: argparse.Namespace) -> None:
             listener.close()
         await wiring.stop()
         _log.info("worker stopped")
-
-
-async def _start_patiently(values: dict[type, object]) -> None:
-    """A database that is just restarting is no reason to die."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + _PATIENCE_SECONDS
-    while True:
-        try:
-            await wiring.start(values)
-        except DatabaseUnavailable:
-            await db.close()
-            if loop.time() > deadline:
-                raise
-            await asyncio.sleep(0.5)
-        except wiring.SchemaOutdated as error:
-            raise Refused(str(error)) from None
-        else:
-            return
 
 
 async def run_doctor(arguments: argparse.Namespace) -> int:

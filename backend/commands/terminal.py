@@ -30,7 +30,5 @@ async def opened(process: str = "command") -> AsyncIterator[wiring.Running]:
     logs.configure(logs.LogSettings(level="warning"), process=process)
     try:
         yield await wiring.start(values)
-    except wiring.SchemaOutdated as error:
-        raise Refused(str(error)) from None
     finally:
         await wiring.stop()
