@@ -3,6 +3,7 @@
 What cannot be mapped raises Unclear and is shown to a person; nothing is guessed.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -57,6 +58,12 @@ WIRE_STATES = {
     "SUSPEND_END": "PROCESSING",
     "RESULT": "FINISHED",
 }
+_DECIDED = "FINISHED"
+
+
+def wire_state(before: str, event_type: str) -> str:
+    """Where the platform stands after an event. What is written down after the decision takes nothing back."""
+    return before if before == _DECIDED else WIRE_STATES.get(event_type, before)
 
 
 async def apply(told: Told) -> Applied:
@@ -117,13 +124,15 @@ async def _correction(told: Told) -> Applied:
 def _deadline(told: Told) -> date:
     """The last day: a number of days with its unit, or a date or moment that the platform computed itself."""
     value = told.payload.get("deadline")
-    if isinstance(value, str) and value.isdigit():
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,4}", value):
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= deadlines.MAX_DAYS:
         return deadlines.last_day(told.at, days=value, unit=_text(told, "unit", 4) or "W")
     day = _day(value)
     if day is None:
         raise Unclear("补正期限无法识别")
+    if day < clock.local(told.at).date():  # it would send the case back before anybody could answer
+        raise Unclear("补正期限早于通知的日期")
     return day
 
 
@@ -248,11 +257,11 @@ TYPES = tuple(_BY_TYPE)
 
 
 def _text(told: Told, name: str, limit: int) -> str:
-    """Text of the payload; the literal "null" of careless senders is empty, NUL is dropped (PostgreSQL refuses it)."""
+    """Text of the payload; the literal "null" of careless senders is empty."""
     value = told.payload.get(name)
     if not isinstance(value, str) or value.strip().lower() == "null":
         return ""
-    return value.replace("\x00", "").strip()[:limit]
+    return value.strip()[:limit]
 
 
 def _needed(told: Told, name: str, complaint: str) -> str:

@@ -19,12 +19,14 @@ from backend.onewindow.pulling import PullFailed
 from backend.onewindow.states import EventState
 from kernel import clock, db, outbox, storage
 from kernel.outbox import Delivery, RetryLater
-from kernel.problems import Conflict, Invalid, NotFound
+from kernel.problems import Conflict, DatabaseUnavailable, Invalid, NotFound
 
 log = structlog.get_logger(__name__)
 
 _GAP_SECONDS, _GAP_MOST_SECONDS, _GAP_TRIES = 10.0, 600.0, 12
 _FILE_SECONDS = 60.0
+# With the outbox's backoff some hours: enough for a repair, short enough for the rest of the case.
+_TRIES = 20
 _FILE_TYPES = ("application/pdf", "application/ofd", "image/jpeg", "image/png")
 _SIGNATURES = {
     "application/pdf": b"%PDF-",
@@ -60,7 +62,7 @@ async def apply_events(delivery: Delivery) -> None:
             await _ask_again(delivery, project)
             return
         else:
-            await _apply(project.case_no, event)
+            await _apply(project.case_no, event, tries=delivery.attempts)
 
 
 async def confirm_result(*, project_no: str, seq: int, outcome: Outcome, operator: str) -> None:
@@ -106,14 +108,16 @@ async def _pull() -> None:
         log.warning("onewindow.pull_failed", reason=str(error))
 
 
-async def _apply(case_no: str, event: Event) -> None:
+async def _apply(case_no: str, event: Event, *, tries: int) -> None:
     file: StoredFile | None = None
     complaint = "" if event.at is not None else "事件时间无法识别"
     if not complaint and event.type == "RESULT_FILE":
         try:
             file = await _fetch(case_no, event)
-        except Unclear as unclear:
-            complaint = unclear.reason
+        except RetryLater:
+            raise
+        except Exception as error:
+            complaint = _reason(error, tries)
     async with db.transaction():
         project = await db.lock(Project, project_no=event.project_no)
         if project is None or project.applied_seq != event.seq - 1:
@@ -124,13 +128,23 @@ async def _apply(case_no: str, event: Event) -> None:
             async with db.transaction():  # a savepoint: what a refused fact has begun is undone
                 applied = await facts.apply(_told(case_no, event, file))
             await _mark(event, EventState.APPLIED, applied.value)
-        except Unclear as unclear:
-            await _set_aside(event, unclear.reason)
-        except (NotFound, Conflict, Invalid) as problem:
-            await _set_aside(event, problem.detail)
+        except Exception as error:
+            await _set_aside(event, _reason(error, tries))
         project.applied_seq = event.seq
-        project.wire_state = facts.WIRE_STATES.get(event.type, project.wire_state)
+        project.wire_state = facts.wire_state(project.wire_state, event.type)
         await project.save()
+
+
+def _reason(error: Exception, tries: int) -> str:
+    """Why a person must look. Raises the error again while the database is away, and for some tries when the fault is ours."""
+    if isinstance(error, Unclear):
+        return error.reason
+    if isinstance(error, NotFound | Conflict | Invalid):
+        return error.detail
+    if isinstance(error, DatabaseUnavailable) or db.is_outage(error) or tries < _TRIES:
+        raise error
+    log.error("onewindow.event_failed", exc_info=error)
+    return "本系统多次处理失败，请联系运维人员"
 
 
 def _told(case_no: str, event: Event, file: StoredFile | None) -> Told:

@@ -147,7 +147,8 @@ async def handle(delivery: Delivery) -> None:
 async def store(events: Sequence[WireEvent], *, pulled: bool) -> list[WireEvent]:
     """Keep every event once and promise to apply it; joins the caller's transaction. Returns the new ones."""
     fresh: list[WireEvent] = []
-    for event in events:
+    # In one order for everybody: a push and a pull that bring the same events must not wait for each other in a ring.
+    for event in sorted(events, key=lambda one: (one.project_no, one.seq)):
         if await _insert(event, pulled=pulled):
             fresh.append(event)
             await outbox.publish(
@@ -189,10 +190,18 @@ async def _insert(event: WireEvent, *, pulled: bool) -> bool:
 
 
 def payload(event: Event) -> dict[str, Any]:
-    """The opened payload of a stored event."""
+    """The opened payload of a stored event, without U+0000: no text of ours may hold it, and PostgreSQL refuses it."""
     raw = crypto.unseal(event.payload_sealed, context=_context(event.project_no, event.seq))
-    found: dict[str, Any] = msgspec.json.decode(raw)
+    found: dict[str, Any] = _without_nul(msgspec.json.decode(raw)) if b"\\u0000" in raw else msgspec.json.decode(raw)
     return found
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\x00", "")
+    if isinstance(value, dict):
+        return {_without_nul(key): _without_nul(entry) for key, entry in value.items()}
+    return [_without_nul(entry) for entry in value] if isinstance(value, list) else value
 
 
 def source_ref(event: Event) -> str:
