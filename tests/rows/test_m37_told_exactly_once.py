@@ -58,6 +58,13 @@ async def test_M37_each_change_of_status_is_one_message_with_a_state_per_channel
     for word in ("已提交", "已缴费", "已受理", "准予"):
         assert sum(word in m["text"] for m in found) == 1, word
     assert sum(m["template"] == "correction" for m in found) == 1
+    # What was only passed through is not a change a person sees: the status that follows at once is.
+    changes = [
+        payload for topic, _, _, payload in await county.promises()
+        if topic == "case.status_changed" and payload["case_no"] == citizen.case_no and not payload["passing"]
+    ]  # fmt: skip
+    told = [m for m in found if m["template"] in ("progress", "result", "correction") and "已缴费" not in m["text"]]
+    assert len(told) == len(changes)
     for message in found:
         assert {c["channel"] for c in message["channels"]} >= {"inbox", "wechat_subscribe"}
         assert channel(message, "inbox")["label"] == "已送达"
