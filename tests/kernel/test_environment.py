@@ -55,17 +55,6 @@ def test_a_missing_lock_is_a_complaint_too(tmp_path):
 
 
 _HEAVY = ("alipay", "PIL", "redis", "httpx", "aioredis", "sanic_ext", "rsa", "Crypto")
-    "alipay",
-    "PIL",
-    "redis",
-    "limits.aio.storage.redis",
-    "chinese_calendar",
-    "httpx",
-    "aioredis",
-    "sanic_ext",
-    "rsa",
-    "Crypto",
-)
 
 
 @pytest.mark.parametrize("module", ["miniprogram_api.__main__", "backend.commands"])
