@@ -201,6 +201,11 @@ async def timeline(*, actor: Actor, case_no: str) -> tuple[TimelineEntry, ...]:
     return tuple(entries)
 
 
+async def is_withdrawn(*, case_no: str) -> bool:
+    """Whether the applicant has given the case up."""
+    return await Case.filter(case_no=case_no, state=CaseState.WITHDRAWN).exists()
+
+
 async def package(*, case_no: str) -> CasePackage:
     """Everything the platform needs of a submitted case, decrypted; for the one-window slice only. Raises NotFound."""
     case = await Case.get_or_none(case_no=case_no)

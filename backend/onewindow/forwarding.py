@@ -114,8 +114,8 @@ async def _work(delivery: Delivery, row: Forwarding) -> None:
             await _settle(delivery, row, Act.ACKNOWLEDGE, code="", note="平台没有这件申请，无需告知")
             return
         reading = await _try(row)
-    except NothingToTell:
-        await _settle(delivery, row, Act.ACKNOWLEDGE, code="", note="没有需要告知的内容")
+    except NothingToTell as nothing:
+        await _settle(delivery, row, Act.ACKNOWLEDGE, code="", note=nothing.why)
         return
     except (NotNumbered, NotUploaded) as error:
         reading = error.reading

@@ -24,7 +24,11 @@ class NotNumbered(Exception):
 
 
 class NothingToTell(Exception):
-    """The message has no content (any more)."""
+    """The message has no content (any more). `why` is for the operator."""
+
+    def __init__(self, why: str = "没有需要告知的内容") -> None:
+        super().__init__(why)
+        self.why = why
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,9 @@ async def prepare(row: Forwarding) -> Prepared:
     """
     if row.body_sealed is not None:
         return Prepared(crypto.unseal(row.body_sealed, context=body_context(row.ref)), row.wire_version)
+    if row.verb in (PUSH, SUPPLEMENT) and await cases.is_withdrawn(case_no=row.case_no):
+        # Nothing of this message has reached the office, and nobody wants it there any more.
+        raise NothingToTell("申请人已撤回，没有报送")
     project = await _numbered(row)
     version = 0 if row.verb == DELIVERY else project.wire_version + 1
     body = client.encode(await _content(row, project, version))
