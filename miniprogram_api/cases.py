@@ -253,7 +253,7 @@ async def query_password(call: Call) -> QueryPassword:
     summary="下载办理结果",
     tag=_TAG,
     roles=CITIZEN,
-    raw_answer="application/octet-stream",
+    raw_answer="*/*",
 )
 async def result_file(call: Call) -> Raw:
     view, data = await results.read_file(actor=call.actor, case_no=call.path["case_no"], file_id=call.path["result_id"])

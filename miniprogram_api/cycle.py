@@ -39,7 +39,7 @@ _MOST_SWALLOWED, _SWALLOW_SECONDS = 13 * 1024 * 1024, 5
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
 _LETTERS = str.maketrans("0123456789", "ghijklmnop")
-_RULES = {name: re.compile(rule) for name, rule in PATH_RULES.items()}
+_RULES = {name: re.compile(rule, re.ASCII) for name, rule in PATH_RULES.items()}
 
 
 class Cycle:

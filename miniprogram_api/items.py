@@ -12,7 +12,7 @@ from miniprogram_api.pages import Cursor, Limit
 
 _TAG = "事项"
 _CACHED = {"Cache-Control": "public, max-age=60"}
-RegionCode = Annotated[str, Meta(pattern=r"^(\d{6}|\d{9}|\d{12})$", description="区划代码应为 6、9 或 12 位数字")]
+RegionCode = Annotated[str, Meta(pattern=r"^[1-9](\d{5}|\d{8}|\d{11})$", description="区划代码应为 6、9 或 12 位数字")]
 
 
 class RegionsQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

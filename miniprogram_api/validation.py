@@ -4,6 +4,7 @@ import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
@@ -55,6 +56,16 @@ def query(arguments: Mapping[str, list[str]], wanted: type[T]) -> T:
     return convert({name: values[0] for name, values in arguments.items()}, wanted, strict=False)
 
 
+def fits(pattern: str, value: str) -> bool:
+    """Whether the whole text matches, as JSON Schema means it: in Python `$` also stands before a last line end, `\\d` for any script."""
+    return _compiled(pattern).fullmatch(value) is not None
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.ASCII)
+
+
 def _depth(value: Any, level: int = 0) -> int:
     if level > MAX_DEPTH:
         return level
@@ -98,6 +109,9 @@ def _faults(value: Any, wanted: Any, pointer: str, strict: bool) -> Iterator[Fie
             yield from _faults(element, inner, f"{pointer}/{index}", strict)
     if isinstance(value, str) and "\x00" in value:
         yield FieldError(pointer or "/", "含有不允许的字符")
+        return
+    if isinstance(value, str) and meta is not None and meta.pattern is not None and not fits(meta.pattern, value):
+        yield FieldError(pointer or "/", _advice(wanted, meta))
         return
     plain = typing.Annotated[wanted, meta] if meta is not None else wanted
     try:

@@ -9,7 +9,7 @@ LEVEL_LABELS = {"province": "省级", "city": "市级", "county": "县级", "tow
 
 def padded(code: str) -> str:
     """A 2, 4, 6, 9 or 12-digit code as the 12 digits we store. Raises ValueError for anything else."""
-    if not (code.isascii() and code.isdigit()) or len(code) not in (2, 4, 6, 9, 12):
+    if not (code.isascii() and code.isdigit() and code.strip("0")) or len(code) not in (2, 4, 6, 9, 12):
         raise ValueError("a region code has 2, 4, 6, 9 or 12 digits")
     return code.ljust(LENGTH, "0")
 

@@ -21,7 +21,9 @@ PLANTED = {
 _SHAPES = {
     "shape of a phone": re.compile(r"(?<![0-9A-Za-z])1[3-9]\d{9}(?![0-9A-Za-z])"),
     "shape of an openid": re.compile(r"(?<![\w-])o(?=[\w-]*[A-Z])(?=[\w-]*\d)[A-Za-z0-9_-]{27}(?![\w-])"),
-    "shape of a token": re.compile(r"(?<![\w/+=-])(?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?=[\w-]*\d)[A-Za-z0-9_-]{43}(?![\w/+=-])"),
+    "shape of a token": re.compile(
+        r"(?<![\w/+=-])(?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?=[\w-]*\d)[A-Za-z0-9_-]{43}(?![\w/+=-])"
+    ),
 }
 # Public halves, certificates and names, which partners send in the open.
 _NO_SECRET = (".pub.pem", ".crt", ".serial", ".id", "appid", "mchid", "wx_pub.pem")

@@ -4,6 +4,7 @@ import asyncio
 import io
 import re
 import uuid
+from urllib.parse import quote
 
 import pytest
 
@@ -181,6 +182,33 @@ async def test_a_login_name_of_any_length_is_simply_wrong(stage, length):
     body = {"login_name": "x" * length, "password": "y" * 128}
     answer = await stage.people["anonymous"].send("POST", "/api/v1/courier/login", json=body)
     assert answer.status in (401, 422), answer.body
+
+
+@pytest.mark.parametrize("region", ["000000", "000000000", "000000000000", "012345", "999999", "620981\n"])
+@pytest.mark.parametrize(
+    "path", ["/api/v1/items?region=", "/api/v1/regions?parent=", "/api/v1/delivery-quotes?region_code="]
+)
+async def test_a_place_that_does_not_exist_is_no_fault_of_ours(stage, path, region):
+    answer = await stage.owner.send("GET", path + quote(region))
+    assert answer.status in (200, 404, 422), answer.body
+
+
+ENDINGS = {
+    "POST /api/v1/case-query": {"case_no": "6" * 21 + "\n", "password": "123456"},
+    "POST /api/v1/cases": {"item_code": "YM-YDZ-BB\n", "region_code": "620981\n"},
+    "POST /api/v1/messages/read": {"message_nos": ["a" * 26 + "\n"]},
+    "POST /api/v1/courier/parcels/{waybill_no}/handover": {"code": "123456\n"},
+    "POST /api/v1/courier/parcels/{waybill_no}/attempt-failed": {"reason": "nobody", "photo": "a" * 26 + "\n"},
+}
+
+
+@pytest.mark.parametrize("route", ENDINGS)
+async def test_a_line_end_behind_a_wellformed_value_does_not_fit(stage, route):
+    """In most languages `$` also matches before a last line end; a column that is exactly as long as the pattern does not."""
+    method, path = route.split(" ")
+    who = stage.people["courier with the parcel" if "/courier/" in path else "owner"]
+    answer = await who.send(method, path.format(**stage.objects), json=ENDINGS[route])
+    is_a_problem(answer, 422, "invalid-input")
 
 
 # -- methods ------------------------------------------------------------------------------------------------------------
