@@ -2,15 +2,17 @@
 
 import dataclasses
 import re
+import sys
 from typing import get_type_hints
 
 import pytest
 
 from kernel import config
 from tests.docs import configuration
-from tests.docs.pages import ROOT, page, rows, sections
+from tests.docs.pages import PRODUCT, ROOT, import_everything, page, rows, sections
 
 EXAMPLE = (ROOT / "deploy" / "environment.example").read_text(encoding="utf-8")
+PACKAGES = {package.__name__ for package in PRODUCT}
 BY_NAME = {rule.env: (kind, field, rule) for kind, field, rule in configuration.known()}
 
 
@@ -32,6 +34,16 @@ def test_every_settings_class_has_a_section():
 def test_every_setting_is_described_as_it_is(kind):
     expected = [configuration.cells(field, rule) for field, rule in config.rules(kind)]
     assert [row[:5] for row in documented()[configuration.heading(kind)]] == expected
+
+
+def test_no_settings_class_is_forgotten():
+    """A class that declares settings and that no process loads would be a setting nobody can set."""
+    import_everything()
+    declared = {
+        kind for name, module in sorted(sys.modules.items()) if name.split(".")[0] in PACKAGES
+        for kind in vars(module).values() if dataclasses.is_dataclass(kind) and isinstance(kind, type) and config.rules(kind)
+    }  # fmt: skip
+    assert declared == set(configuration.ALL_SETTINGS)
 
 
 def test_a_setting_is_named_once():
