@@ -94,12 +94,19 @@ def _query_parameter(field: msgspec.structs.FieldInfo) -> dict[str, Any]:
 def _responses(row: Endpoint, by_type: dict[type, Any]) -> dict[str, Any]:
     good: dict[str, Any] = {"description": row.summary}
     if row.raw_answer is not None:
-        good["content"] = {row.raw_answer: {"schema": {"type": "string", "format": "binary"}}}
+        good["content"] = {row.raw_answer: {"schema": _raw_schema(row)}}
     elif row.answer is not None:
         good["content"] = {"application/json": {"schema": by_type[row.answer]}}
     problem = {"application/problem+json": {"schema": by_type[ProblemBody]}}
+    if row.path.startswith("/callbacks/"):  # partners are also refused in their own words
+        problem = {**problem, str(row.raw_answer): {"schema": _raw_schema(row)}}
     responses: dict[str, Any] = {str(row.status): good}
     if row.etag:
         responses["304"] = {"description": "没有变化"}
     responses |= {code: {"description": text, "content": problem} for code, text in _REFUSALS.items()}
     return responses
+
+
+def _raw_schema(row: Endpoint) -> dict[str, str]:
+    """Bytes that we do not describe further; JSON is at least an object."""
+    return {"type": "object"} if row.raw_answer == "application/json" else {"type": "string", "format": "binary"}
