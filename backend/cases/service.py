@@ -7,7 +7,7 @@ import msgspec
 
 from backend.cases import contents, numbers, runtime, steps
 from backend.cases.contents import Draft
-from backend.cases.models import Case
+from backend.cases.models import Case, Correction
 from backend.cases.screening import MaterialChoice
 from backend.cases.states import CASE, Action, By, CaseState
 from backend.catalog import queries as catalog
@@ -146,6 +146,7 @@ async def withdraw(*, actor: Actor, case_no: str, reason: str, idem: Idempotency
             await contents.discard_draft(case)
         else:
             case.data_version += 1
+            await Correction.filter(case_id=case.id, state="open").update(state="closed")
         fact = steps.Fact(by=By.APPLICANT, at=clock.now(), text=reason.strip())
         await steps.take(case, Action.WITHDRAW, fact)
         if not was_draft:

@@ -121,16 +121,25 @@ async def finish(*, actor: Actor, upload_id: str) -> UploadView:
     row = await _own(actor, upload_id)
     if row.confirmed != row.length:
         raise UploadOffset(extra={"offset": row.confirmed})
-    if row.material_ref is None:
-        try:
-            material = await _take_in(actor, row)
-        except (PhotoRefused, UploadDamaged):
-            await _forget(row)  # what is wrong with it will not get better by going on
-            raise
-        row.material_ref = material.material_id
-        await row.save(update_fields=["material_ref"])
-        await _drop_parts(row)
-    return await _view(row)
+    return await _view(row if row.material_ref is not None else await _complete(actor, row))
+
+
+async def _complete(actor: Actor, row: Upload) -> Upload:
+    try:
+        material = await _take_in(actor, row)
+    except (PhotoRefused, UploadDamaged, storage.ObjectMissing) as error:
+        # A phone that lost patience asked twice: the faster request has taken the parts away and left its material.
+        done = await _own(actor, row.ref)
+        if done.material_ref is not None:
+            return done
+        await _forget(row)  # what is wrong with it will not get better by going on
+        if isinstance(error, storage.ObjectMissing):
+            raise UploadDamaged from None
+        raise
+    row.material_ref = material.material_id
+    await row.save(update_fields=["material_ref"])
+    await _drop_parts(row)
+    return row
 
 
 async def sweep() -> None:
