@@ -220,9 +220,14 @@ async def execute(sql: str, *params: Any) -> int:
     return count
 
 
-def any_of(values: Sequence[Any]) -> str:
+def any_of(values: Sequence[Any], kind: Literal["text", "bigint"]) -> str:
     """The comparison of a column with many values: one array on PostgreSQL, so that every number of them is one statement."""
-    return "= ANY (?)" if engine() == "postgres" else f"IN ({', '.join('?' * len(values))})"
+    return f"= ANY ({array(kind)})" if engine() == "postgres" else f"IN ({', '.join('?' * len(values))})"
+
+
+def array(kind: Literal["text", "bigint", "int"]) -> str:
+    """An array parameter whose length PostgreSQL does not look at: it would plan the statement anew for every batch."""
+    return f"(SELECT ?::{kind}[])::{kind}[]"
 
 
 def values_of(values: Sequence[Any]) -> tuple[Any, ...]:
@@ -265,7 +270,18 @@ _SQLITE_OUTAGES = (
     "no such savepoint",
 )
 # The driver reports our own mistakes (a wrong type, a wrong number of values) with the same class as a lost connection.
-_LOST_CONNECTION = ("connection is closed", "connection was closed", "pool is clos")
+_LOST_CONNECTION = (
+    "connection is closed",
+    "connection was closed",
+    "pool is clos",
+    "has been released back to the pool",  # by the pool itself, when the session ended under a transaction
+    # What a session says whose server has just said good-bye while nothing was asked of it (failed, consuming the
+    # error, cancelled, terminating); operations of ours that overlap have higher numbers.
+    'protocol is in the "failed" state',
+    "another operation (2) is in progress",
+    "another operation (3) is in progress",
+    "another operation (4) is in progress",
+)
 
 
 def is_outage(error: BaseException) -> bool:
@@ -287,7 +303,7 @@ def is_outage(error: BaseException) -> bool:
         | orm.DBConnectionError,
     ):
         return True
-    if isinstance(error, asyncpg.InterfaceError):
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
         return any(sign in str(error) for sign in _LOST_CONNECTION)
     if isinstance(error, orm.OperationalError | orm.TransactionManagementError):
         text = str(error).lower()

@@ -8,6 +8,7 @@ because a deferred one fails at once with "database is locked" when two processe
 """
 
 import asyncio
+import contextlib
 import contextvars
 import sqlite3
 from collections.abc import Coroutine
@@ -65,7 +66,9 @@ async def _commit(client: Any) -> None:
 
 async def _give_back(pool: Any, connection: Any, *, broken: bool) -> None:
     if broken:
-        connection.terminate()
+        # A connection that the server has closed is already out of the pool's hands: that is no news, the cause is.
+        with contextlib.suppress(asyncpg.InterfaceError):
+            connection.terminate()
     await pool.release(connection)  # asyncpg shields this itself, so a cancellation cannot leak the slot
 
 

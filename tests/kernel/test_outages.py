@@ -1,5 +1,6 @@
 """What means 'the database did not do it now, ask again' and what is a bug of ours; and a commit that did not happen is told."""
 
+import asyncio
 import contextlib
 import sqlite3
 
@@ -16,6 +17,7 @@ from tests.services import free_port
 BUGS = [
     asyncpg.InterfaceError("the server expects 2 arguments for this query, 1 was passed"),
     asyncpg.InterfaceError("cannot perform operation: another operation is in progress"),
+    asyncpg.InternalClientError("cannot switch to state 13; another operation (12) is in progress"),
     asyncpg.exceptions._base.DataError("invalid input for query argument $1: 'x' (an integer is required)"),
     asyncpg.UndefinedTableError("relation does not exist"),
     asyncpg.NumericValueOutOfRangeError("integer out of range"),
@@ -28,6 +30,8 @@ OUTAGES = [
     asyncpg.InterfaceError("connection is closed"),
     asyncpg.InterfaceError("pool is closing"),
     asyncpg.InterfaceError("cannot call Transaction.rollback(): the underlying connection is closed"),
+    asyncpg.InternalClientError('cannot switch to state 13; protocol is in the "failed" state'),
+    asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress"),
     asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"),
     asyncpg.AdminShutdownError("terminating connection due to administrator command"),
     asyncpg.QueryCanceledError("canceling statement due to statement timeout"),
@@ -98,6 +102,25 @@ async def test_a_transaction_that_the_engine_ended_by_itself_is_not_reported_as_
     async with db.transaction():
         await ids.next_serial("kept")
     assert await ids.next_serial("kept") == 2
+
+
+@pytest.mark.parametrize("leaving", ["commit", "rollback"])
+async def test_a_session_that_is_cut_inside_a_transaction_is_an_outage(database, database_url, leaving):
+    """Giving back a connection that the server has closed used to hide the cause behind an error of its own."""
+    if ENGINE != "postgres":
+        return  # SQLite has no sessions
+    for _ in range(3):
+        with pytest.raises(DatabaseUnavailable):
+            async with db.transaction():
+                await ids.next_serial("cut")
+                mine = (await db.fetch("SELECT pg_backend_pid() AS pid"))[0]["pid"]
+                other = await asyncpg.connect(database_url)
+                await other.execute(f"SELECT pg_terminate_backend({mine})")
+                await other.close()
+                await asyncio.sleep(0.05)
+                if leaving == "rollback":
+                    await db.fetch("SELECT 1")
+    assert await ids.next_serial("cut") == 1
 
 
 async def test_a_full_disk_is_an_outage_that_loses_nothing_acknowledged_and_passes(database):
