@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from kernel import clock, crypto, db
+from kernel import clock, crypto, db, together
 from kernel.problems import Conflict, Problem
 
 T = TypeVar("T")
@@ -41,18 +41,19 @@ async def run_once(idem: Idempotency | None, answer_type: type[T], work: Callabl
     """
     async with db.transaction():
         if idem is None:
-            return await work()
+            async with together.gathered():
+                return await work()
         replay = await _claim(idem)
         if replay is not None:
             return msgspec.json.decode(replay, type=answer_type)
-        answer = await work()
-        sealed = crypto.seal(msgspec.json.encode(answer), context=_context(idem))
-        await db.execute(
-            "UPDATE kernel_idempotency SET answer = ? WHERE scope = ? AND key = ?",
-            sealed,
-            idem.scope,
-            _digest(idem.key),
-        )
+        async with together.gathered():
+            answer = await work()
+            await together.write(
+                "UPDATE kernel_idempotency SET answer = ? WHERE scope = ? AND key = ?",
+                crypto.seal(msgspec.json.encode(answer), context=_context(idem)),
+                idem.scope,
+                _digest(idem.key),
+            )
         return answer
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from kernel import clock, db
+from kernel import clock, db, together
 
 READY, DONE, DEAD = 0, 1, 2
 MAX_CRASHES = 3
@@ -83,7 +83,7 @@ async def publish(
         raise RuntimeError("a promise belongs into the transaction of its fact")
     now = clock.now_ms()
     due = int(run_at.timestamp() * 1000) if run_at else now
-    await db.execute(
+    await together.write(
         "INSERT INTO kernel_outbox (topic, key, lane, payload, state, run_at, attempts, crashes, created_ms) "
         "VALUES (?, ?, ?, ?, 0, ?, 0, 0, ?) ON CONFLICT (key) DO NOTHING",
         topic,
@@ -167,7 +167,7 @@ async def hand_back(surplus: Sequence[Delivery]) -> None:
     if surplus:
         await db.execute(
             "UPDATE kernel_outbox SET lease = NULL, run_at = ?, attempts = attempts - 1 "
-            f"WHERE lease = ? AND state = 0 AND id {db.any_of([d.id for d in surplus])}",
+            f"WHERE lease = ? AND state = 0 AND id {db.any_of([d.id for d in surplus], 'bigint')}",
             clock.now_ms(),
             surplus[0].lease,
             *db.values_of([d.id for d in surplus]),

@@ -12,7 +12,7 @@ from backend.cases.models import Attachment, Case, Material
 from backend.cases.ports import Applicant, DeliveryWish
 from backend.cases.screening import MaterialChoice
 from backend.identity.views import Person
-from kernel import db
+from kernel import db, together
 from kernel.crypto import seal, unseal
 from kernel.masks import mask_address, mask_name, mask_phone
 from kernel.problems import FieldError, Invalid
@@ -118,15 +118,26 @@ async def attach(case: Case, choices: Sequence[MaterialChoice], files: Mapping[s
     """Use these files from this data version on, in place of what the same codes held before."""
     codes = [choice.code for choice in choices]
     await Attachment.filter(case_id=case.id, code__in=codes, until_version=None).update(until_version=version)
+    await _use(case, choices, files, version=version)
+
+
+async def attach_first(case: Case, choices: Sequence[MaterialChoice], files: Mapping[str, Material]) -> None:
+    """Use exactly these files from the first data version on; what the draft held is forgotten."""
+    await together.write("DELETE FROM cases_attachment WHERE case_id = ?", case.id)
+    await _use(case, choices, files, version=case.data_version)
+
+
+async def _use(case: Case, choices: Sequence[MaterialChoice], files: Mapping[str, Material], *, version: int) -> None:
     for choice in choices:
         for position, material_id in enumerate(choice.material_ids):
-            await Attachment.create(
+            row = Attachment(
                 case_id=case.id,
                 material_id=files[material_id].id,
                 code=choice.code,
                 position=position,
                 since_version=version,
             )
+            await together.insert(row)
 
 
 async def replace_draft_files(case: Case, choices: Sequence[MaterialChoice], files: Mapping[str, Material]) -> None:

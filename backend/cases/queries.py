@@ -62,6 +62,8 @@ COLUMNS = (
 )
 _SELECT = ", ".join(f"c.{column}" for column in COLUMNS)
 
+_TEXTS = db.array("text")
+
 StatusKey = tuple[str, str]  # case number, owner
 PageKey = tuple[str, int, int]  # owner, id to stay below, how many
 
@@ -100,7 +102,7 @@ async def _fetch_statuses(keys: list[StatusKey]) -> dict[StatusKey, CaseRow]:
     """The owner is part of the statement and of the key of the answer: one person's row cannot reach another."""
     if db.engine() == "postgres":
         rows = await db.records(
-            f"SELECT {_SELECT}, c.account_ref FROM unnest(?::varchar[], ?::varchar[]) AS k(case_no, account_ref) "
+            f"SELECT {_SELECT}, c.account_ref FROM unnest({_TEXTS}, {_TEXTS}) AS k(case_no, account_ref) "
             "JOIN cases_case c ON c.case_no = k.case_no AND c.account_ref = k.account_ref",
             [key[0] for key in keys],
             [key[1] for key in keys],
@@ -120,7 +122,7 @@ async def _fetch_pages(keys: list[PageKey]) -> dict[PageKey, list[tuple[int, Cas
     if db.engine() == "postgres":
         # `place` is the position of the key in the batch: what it asked for need not come back with every row.
         rows = await db.records(
-            f"SELECT {_SELECT}, c.id, k.place FROM unnest(?::varchar[], ?::bigint[], ?::int[]) WITH ORDINALITY "
+            f"SELECT {_SELECT}, c.id, k.place FROM unnest({_TEXTS}, {db.array('bigint')}, {db.array('int')}) WITH ORDINALITY "
             "AS k(account_ref, below, most, place) CROSS JOIN LATERAL ("
             f"SELECT c.id, {_SELECT} FROM cases_case c WHERE c.account_ref = k.account_ref AND c.id < k.below "
             "ORDER BY c.id DESC LIMIT k.most) c ORDER BY c.id DESC",

@@ -8,6 +8,7 @@ from backend.cases import steps
 from backend.cases.models import Case
 from backend.cases.states import CaseState
 from backend.catalog.views import ItemVersion
+from kernel import together
 
 READY = "case.ready"
 
@@ -26,7 +27,7 @@ async def announce_if_ready(case: Case, item: ItemVersion) -> bool:
     ):
         return False
     case.ready_version = case.data_version
-    await case.save(update_fields=["ready_version"])
+    await together.save(case)
     version = case.data_version
     await steps.publish(READY, case_no=case.case_no, key=str(version), data_version=version)
     return True

@@ -11,7 +11,7 @@ from backend.cases import paths
 from backend.cases.models import Case, Correction, Event, Suspension
 from backend.cases.ports import Applied, SuspensionKind
 from backend.cases.states import CASE, END_STATES, Action, By, CaseState
-from kernel import clock, db, outbox
+from kernel import clock, db, outbox, together
 from kernel.crypto import seal
 from kernel.problems import NotFound
 
@@ -133,19 +133,21 @@ async def _step(case: Case, state: CaseState, kind: str, fact: Fact, note: str |
     case.changed_at = clock.now()
     if state in END_STATES and before not in END_STATES:
         case.ended_at = fact.at
-    await case.save()
-    await Event.create(
-        case_id=case.id,
-        seq=case.seq,
-        kind=kind,
-        from_state=before,
-        to_state=state,
-        by=fact.by,
-        at=fact.at,
-        source_ref=fact.source_ref,
-        note=note,
-        facts=dict(fact.facts),
-        text_sealed=seal(fact.text, context=text_context(case.case_no, case.seq)) if fact.text else None,
+    await together.save(case)
+    await together.insert(
+        Event(
+            case_id=case.id,
+            seq=case.seq,
+            kind=kind,
+            from_state=before,
+            to_state=state,
+            by=fact.by,
+            at=fact.at,
+            source_ref=fact.source_ref,
+            note=note,
+            facts=dict(fact.facts),
+            text_sealed=seal(fact.text, context=text_context(case.case_no, case.seq)) if fact.text else None,
+        )
     )
     # Throwing away a draft is nobody's news: nothing was ever sent, billed or forwarded.
     if state != before and not (before is CaseState.DRAFT and state is CaseState.WITHDRAWN):

@@ -10,7 +10,7 @@ import msgspec
 
 import payments
 from backend.cases import contents, numbers, readiness, runtime, steps
-from backend.cases.models import Attachment, Case
+from backend.cases.models import Case
 from backend.cases.ports import DeliveryWish
 from backend.cases.screening import MaterialChoice, Promise, delivery_errors, screen
 from backend.cases.service import put_query_password, require_assurance, require_citizen
@@ -121,8 +121,7 @@ async def _fill(case: Case, actor: Actor, item: ItemVersion, submission: Submiss
     case.submitted_at = clock.now()
     case.deferred_codes = list(screened.deferred_codes)
     case.deferred_until_on = submission.promise.until_on if submission.promise and screened.deferred_codes else None
-    await Attachment.filter(case_id=case.id).delete()
-    await contents.attach(case, submission.materials, files, version=case.data_version)
+    await contents.attach_first(case, submission.materials, files)
 
 
 async def _issue_bills(case: Case, item: ItemVersion) -> tuple[str, ...]:

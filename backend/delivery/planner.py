@@ -12,7 +12,7 @@ from backend.delivery import addresses
 from backend.delivery.models import Parcel, QuoteRow
 from backend.delivery.runtime import runtime
 from backend.delivery.states import ParcelState
-from kernel import clock, db, ids
+from kernel import clock, db, ids, together
 from kernel.problems import Conflict, FieldError, Invalid
 
 DELIVERY_BILL = "delivery"
@@ -43,7 +43,7 @@ class Planner:
         parcel = _new(case_no, account_ref, wish.way)
         if wish.way == "mail":
             await _by_mail(parcel, wish)
-        await parcel.save(force_create=True)
+        await together.insert(parcel)
 
 
 def _new(case_no: str, account_ref: str, way: str) -> Parcel:

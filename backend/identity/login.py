@@ -145,7 +145,7 @@ class _Known(msgspec.Struct, frozen=True):
 async def _fetch_sessions(digests: list[str]) -> dict[str, _Known]:
     now = clock.now()
     moments = (db.at(now - timedelta(seconds=sessions.TOUCH_SECONDS)), db.at(now), db.at(now))
-    rows = await db.records(_AUTHENTICATE + db.any_of(digests), *moments, *db.values_of(digests))
+    rows = await db.records(_AUTHENTICATE + db.any_of(digests, "text"), *moments, *db.values_of(digests))
     return {row["access_hash"]: _known(row) for row in rows}
 
 

@@ -118,7 +118,7 @@ async def touch(*, session_ids: list[int]) -> None:
     await db.execute(
         "UPDATE identity_session SET last_used_at = ?, "
         "idle_until = CASE WHEN absolute_until < ? THEN absolute_until ELSE ? END WHERE id IN (SELECT id FROM "
-        f"identity_session WHERE revoked_at IS NULL AND last_used_at <= ? AND id {db.any_of(session_ids)} {skip})",
+        f"identity_session WHERE revoked_at IS NULL AND last_used_at <= ? AND id {db.any_of(session_ids, 'bigint')} {skip})",
         db.at(now),
         db.at(idle),
         db.at(idle),
