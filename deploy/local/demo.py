@@ -1,18 +1,15 @@
 """`make demo`: plays the whole journey over HTTP against the running product and prints the finished timeline."""
 
 import asyncio
-import os
 import sys
 import time
 
 import aiohttp
 
 from deploy.local.people import Cast, Unexpected
-from deploy.local.processes import is_taken
+from deploy.local.processes import StartFailed, is_taken, port
 from deploy.local.story import Story
 
-API_PORT = int(os.environ.get("API_PORT", "8000"))
-SANDBOX_PORT = int(os.environ.get("SANDBOX_PORT", "18100"))
 _STEPS = 14
 
 
@@ -24,14 +21,19 @@ def say(text: str) -> None:
 
 async def main() -> int:
     """Exit code 1 when the product does not run or the story stops."""
-    if not is_taken(API_PORT) or not is_taken(SANDBOX_PORT):
+    try:
+        api_port, sandbox_port = port("API_PORT", 8000), port("SANDBOX_PORT", 18100)
+    except StartFailed as error:
+        say(f"✗ {error}")
+        return 2
+    if not is_taken(api_port) or not is_taken(sandbox_port):
         say("产品还没有启动：请先在另一个终端执行 make run，看到“掌上办已就绪”后再试")
         return 1
     began, done = time.monotonic(), 0
     timeout = aiohttp.ClientTimeout(total=30)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         story = Story(
-            Cast(session, f"http://127.0.0.1:{API_PORT}", SANDBOX_PORT),
+            Cast(session, f"http://127.0.0.1:{api_port}", sandbox_port),
             lambda text: say(f"  [{done + 1:>2}/{_STEPS}] {text}"),
         )
         say("演示：补办老年人优待证——从登录到证件到手\n")

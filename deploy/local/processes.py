@@ -1,6 +1,7 @@
 """Starts, watches and stops the processes of a local run; shared by `make run` and the tests that need real processes."""
 
 import asyncio
+import ctypes
 import os
 import shlex
 import signal
@@ -11,6 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent() -> None:
+    """Runs in the child: when whoever started it is killed without a chance to clean up, the child is asked to end too."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class StartFailed(Exception):
@@ -31,8 +42,9 @@ class Managed:
         """Starts it in a process group of its own, so that Ctrl-C reaches only us and we stop them in order."""
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *self.command, cwd=ROOT, env=dict(self.environment), stdout=log, stderr=log, start_new_session=True
-            )
+                *self.command, cwd=ROOT, env=dict(self.environment), stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True, preexec_fn=end_with_parent,
+            )  # fmt: skip
 
     @property
     def alive(self) -> bool:
@@ -101,3 +113,11 @@ def read_environment(path: Path) -> dict[str, str]:
             name, _, value = line.partition("=")
             pairs[name] = "".join(shlex.split(value))
     return pairs
+
+
+def port(name: str, default: int) -> int:
+    """A port from the environment. Raises StartFailed for what is none."""
+    text = os.environ.get(name, "").strip() or str(default)
+    if not text.isdecimal() or not 1024 <= int(text) <= 65000:
+        raise StartFailed(f"{name}={text} 不是可用的端口号，请写 1024 到 65000 之间的数字")
+    return int(text)

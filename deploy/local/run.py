@@ -5,14 +5,25 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 from deploy.local import secrets
-from deploy.local.processes import ROOT, Managed, StartFailed, is_taken, python, read_environment, until_listening
+from deploy.local.processes import (
+    ROOT,
+    Managed,
+    StartFailed,
+    end_with_parent,
+    is_taken,
+    port,
+    python,
+    read_environment,
+    until_listening,
+)
 
-API_PORT = int(os.environ.get("API_PORT", "8000"))
-SANDBOX_PORT = int(os.environ.get("SANDBOX_PORT", "18100"))
 _SANDBOX_PORTS = 6
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def say(text: str) -> None:
@@ -48,9 +59,10 @@ class LocalRun:
         for name in ("logs", "data"):
             (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         self.environment = self.base_environment()
-        await self.start_sandbox()
-        await self.prepare_database()
-        await self.start_product()
+        # Side by side what does not wait for each other: a person is watching.
+        await _all(self.start_sandbox(), self.migrate())
+        await self.fill_database()
+        await _all(self.tell_sandbox_the_items(), self.start_product())
 
     def _check_ports(self) -> None:
         wanted = {self.api_port: "API_PORT", **{self.sandbox_port + n: "SANDBOX_PORT" for n in range(_SANDBOX_PORTS)}}
@@ -76,20 +88,36 @@ class LocalRun:
         self.environment |= read_environment(folder / "sandbox.env")
 
     async def prepare_database(self) -> None:
-        """Schema and catalogue, both safe to repeat."""
+        """Schema, catalogue and the sandbox's knowledge of it, all safe to repeat."""
+        await self.migrate()
+        await self.fill_database()
+        await self.tell_sandbox_the_items()
+
+    async def migrate(self) -> None:
+        """The schema."""
+        await self.command("migrate")
+
+    async def fill_database(self) -> None:
+        """The county's catalogue and the demo's people."""
         say("· 建立数据库结构，导入事项目录和演示数据")
-        # The platform of the sandbox learns the county's items as a real one would: from a list that is handed to it.
-        tasks = str(self.folder / "sandbox" / "one_window_tasks.json")
-        for arguments in (("migrate",), ("seed", "--demo"), ("tasks", "--to", tasks)):
-            await self.command(*arguments)
+        await self.command("seed", "--demo")
+
+    async def tell_sandbox_the_items(self) -> None:
+        """The platform of the sandbox learns the county's items as a real one would: from a list that is handed to it."""
+        await self.command("tasks", "--to", str(self.folder / "sandbox" / "one_window_tasks.json"))
 
     async def command(self, *arguments: str) -> str:
         """Runs one `python -m backend` command to its end and answers what it printed."""
         process = await asyncio.create_subprocess_exec(
             *python("-m", "backend", *arguments), cwd=ROOT, env=self.environment, stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, preexec_fn=end_with_parent,
         )  # fmt: skip
-        output = (await process.communicate())[0].decode(errors="replace")
+        try:
+            output = (await process.communicate())[0].decode(errors="replace")
+        finally:
+            if process.returncode is None:  # we were told to stop meanwhile
+                process.kill()
+                await process.wait()
         if process.returncode != 0:
             raise StartFailed(f"python -m backend {' '.join(arguments)} 失败：\n{output.strip()}")
         return output
@@ -124,37 +152,60 @@ class LocalRun:
         return child
 
 
+async def _all(*steps: Coroutine[Any, Any, None]) -> None:
+    """Runs steps side by side; the first that fails ends the others and is the one reported."""
+    tasks = [asyncio.ensure_future(step) for step in steps]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def main() -> int:
     """Runs until Ctrl-C; exit code 1 when something does not start or dies."""
-    began = time.monotonic()
-    run = LocalRun(ROOT / ".run", api_port=API_PORT, sandbox_port=SANDBOX_PORT)
     stop = asyncio.Event()
-    for sign in (signal.SIGINT, signal.SIGTERM):
+    for sign in _SIGNALS:  # a closed terminal (SIGHUP) must not leave processes behind either
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    folder = Path(os.environ.get("RUN_FOLDER") or ROOT / ".run").absolute()
     try:
-        await run.start()
-        say(f"\n掌上办已就绪（{time.monotonic() - began:.1f} 秒）")
-        say(f"  接口        http://127.0.0.1:{API_PORT}/docs")
-        say(f"  沙箱页面    http://127.0.0.1:{SANDBOX_PORT}/   （扮演微信用户、银行、窗口人员、快递员）")
-        say(f"  日志        {run.folder / 'logs'}/")
-        say("  演示一次完整办事：另开一个终端执行 make demo")
-        say("  按 Ctrl-C 停止\n")
-        ended = asyncio.ensure_future(run.first_to_end())
-        told = asyncio.ensure_future(stop.wait())
-        await asyncio.wait([ended, told], return_when=asyncio.FIRST_COMPLETED)
-        if not stop.is_set():
-            child = ended.result()
-            say(f"✗ {child.name} 意外退出（日志 {child.log}）：\n{child.last_words()}")
-            return 1
-        ended.cancel()
-        say("正在停止…")
-        return 0
+        run = LocalRun(folder, api_port=port("API_PORT", 8000), sandbox_port=port("SANDBOX_PORT", 18100))
+    except StartFailed as error:
+        say(f"✗ {error}")
+        return 2
+    serving = asyncio.ensure_future(_serve(run))
+    told = asyncio.ensure_future(stop.wait())
+    try:
+        # Ctrl-C counts from the first second, also while a database is being built.
+        await asyncio.wait([serving, told], return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            say("正在停止…")
+            return 0
+        return serving.result()
     except StartFailed as error:
         say(f"✗ {error}")
         return 1
     finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
         await run.stop()
         say("已停止")
+
+
+async def _serve(run: LocalRun) -> int:
+    """Starts everything and watches it; returns only when some process ended by itself."""
+    began = time.monotonic()
+    await run.start()
+    say(f"\n掌上办已就绪（{time.monotonic() - began:.1f} 秒）")
+    say(f"  接口        http://127.0.0.1:{run.api_port}/docs")
+    say(f"  沙箱页面    http://127.0.0.1:{run.sandbox_port}/   （扮演微信用户、银行、窗口人员、快递员）")
+    say(f"  日志        {run.folder / 'logs'}/")
+    say("  演示一次完整办事：另开一个终端执行 make demo")
+    say("  按 Ctrl-C 停止\n")
+    child = await run.first_to_end()
+    say(f"✗ {child.name} 意外退出（日志 {child.log}）：\n{child.last_words()}")
+    return 1
 
 
 if __name__ == "__main__":

@@ -97,7 +97,10 @@ async def test_metrics_are_shown_on_loopback_only_and_never_by_the_public_listen
     api = await machine.api(METRICS_PORT=str(machine.sandbox_port))
     worker = await machine.worker(METRICS_PORT=str(machine.sandbox_port + 1))
     async with aiohttp.ClientSession() as session:
-        for port, name in ((machine.sandbox_port, "http_request_seconds"), (machine.sandbox_port + 1, "outbox_handled")):
+        for port, name in (
+            (machine.sandbox_port, "http_request_seconds"),
+            (machine.sandbox_port + 1, "outbox_handled"),
+        ):
             async with session.get(f"http://127.0.0.1:{port}/metrics") as answer:
                 assert answer.status == 200
                 assert name in await answer.text()
