@@ -17,13 +17,13 @@ async def sweep() -> None:
     now = clock.now()
     await db.execute(
         "UPDATE onewindow_forwarding SET body_sealed = NULL WHERE id IN (SELECT id FROM onewindow_forwarding "
-        "WHERE state = ? AND body_sealed IS NOT NULL AND settled_at < ? LIMIT ?)",
+        "WHERE state = ? AND body_sealed IS NOT NULL AND settled_at < ? ORDER BY settled_at LIMIT ?)",
         ForwardingState.ACKNOWLEDGED.value,
         db.at(now - timedelta(days=BODY_DAYS)),
         _BATCH,
     )
     await db.execute(
-        "DELETE FROM onewindow_call WHERE id IN (SELECT id FROM onewindow_call WHERE created_at < ? ORDER BY id LIMIT ?)",
+        "DELETE FROM onewindow_call WHERE id IN (SELECT id FROM onewindow_call WHERE created_at < ? ORDER BY created_at LIMIT ?)",
         db.at(now - timedelta(days=CALL_DAYS)),
         _BATCH,
     )
