@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -93,7 +94,8 @@ class Cycle:
         if row.streamed:
             # A half-received upload ends with its sender; what was already stored is safe in its own transactions.
             return present(row, await task, request, request_id(request))
-        return present(row, await self._in_flight.result(task), request, request_id(request))
+        answer = await self._in_flight.result(task, unheard=partial(_unheard, row))
+        return present(row, answer, request, request_id(request))
 
     def _admit(self, row: Endpoint) -> None:
         limit = self.settings.most_in_flight * (1 if row.method in ("GET", "HEAD") else 2)
@@ -167,6 +169,12 @@ def _query(request: Request, wanted: type[Any]) -> Any:
 async def _who(request: Request) -> Actor | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return await login.authenticate(token=token) if scheme.lower() == "bearer" and token else None
+
+
+def _unheard(row: Endpoint, error: BaseException) -> None:
+    """The end of a request whose sender has hung up: a refusal is nobody's news any more, a bug still is."""
+    if not isinstance(error, Exception) or problems.from_exception(error).status == 500:
+        _log.error("request failed", route=row.route, method=row.method, exc_info=error)
 
 
 def _idempotency(row: Endpoint, request: Request, path: dict[str, str], actor: Actor | None) -> Idempotency | None:

@@ -1,6 +1,8 @@
 """The requests being worked on: how many, how to wait for them, and who ends those that take too long."""
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 _LOOK_EVERY_SECONDS = 0.25
@@ -18,8 +20,11 @@ class InFlight:
     def __len__(self) -> int:
         return len(self._until)
 
-    async def result(self, task: asyncio.Task[Any]) -> Any:
-        """The task's result. A caller who hangs up never interrupts it; after the deadline TimeoutError is raised."""
+    async def result(self, task: asyncio.Task[Any], *, unheard: Callable[[BaseException], None] | None = None) -> Any:
+        """The task's result. A caller who hangs up never interrupts it; after the deadline TimeoutError is raised.
+
+        `unheard` is told the exception of a task whose caller has gone before it ended.
+        """
         loop = asyncio.get_running_loop()
         self._until[task] = loop.time() + self._deadline_seconds
         task.add_done_callback(self._ended)
@@ -31,6 +36,7 @@ class InFlight:
         except asyncio.CancelledError:
             if _was_overdue(task):
                 raise TimeoutError from None
+            task.add_done_callback(partial(_tell, unheard))
             raise
 
     async def drain(self, seconds: float) -> None:
@@ -52,6 +58,12 @@ class InFlight:
         self._looking = bool(self._until)
         if self._looking:
             loop.call_later(_LOOK_EVERY_SECONDS, self._look)
+
+
+def _tell(unheard: Callable[[BaseException], None] | None, task: asyncio.Task[Any]) -> None:
+    """An exception that nobody asks for would be reported by the event loop in its own words."""
+    if not task.cancelled() and (error := task.exception()) is not None and unheard is not None:
+        unheard(error)
 
 
 def _was_overdue(task: asyncio.Task[Any]) -> bool:

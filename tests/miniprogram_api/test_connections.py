@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import gc
 import socket
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ import pytest
 import structlog
 from sanic import Sanic
 
+from kernel.problems import Forbidden, NotFound
 from miniprogram_api.app import create_app
 from miniprogram_api.cycle import Cycle
 from miniprogram_api.endpoints import PUBLIC, Call, Endpoint, Raw
@@ -47,9 +49,13 @@ async def swallow(call: Call) -> Seen:
 
 async def refuse_at_once(call: Call) -> Raw:
     """An upload that is refused before its body was read."""
-    from kernel.problems import Forbidden
-
     raise Forbidden
+
+
+async def refuse_late(call: Call) -> Raw:
+    """A refusal that comes when the sender may be gone."""
+    await asyncio.sleep(0.1)
+    raise NotFound
 
 
 ROW = Endpoint(
@@ -58,6 +64,8 @@ ROW = Endpoint(
 )  # fmt: skip
 STREAMED = replace(ROW, path="/streamed", handler=swallow, streamed=True, max_body=4 << 20)
 REFUSING = replace(ROW, path="/refusing", handler=refuse_at_once, streamed=True, max_body=4 << 20)
+
+LATE = replace(ROW, path="/late", handler=refuse_late)
 
 
 @pytest.fixture
@@ -70,7 +78,7 @@ async def door():
     Sanic.test_mode = True
     app = create_app(SETTINGS, name=f"probe-{free_port()}", start=nothing, stop=nothing)
     cycle: Cycle = app.ctx.cycle
-    for row in (ROW, STREAMED, REFUSING):
+    for row in (ROW, STREAMED, REFUSING, LATE):
         app.add_route(cycle.serve(row), row.path, methods=["POST"], stream=row.streamed, name="probe" + row.path[1:])
     listening = socket.create_server(("127.0.0.1", 0))
     server = await app.create_server(sock=listening, return_asyncio_server=True, access_log=False)
@@ -139,3 +147,19 @@ async def test_a_body_over_the_routes_limit_is_refused_and_read_to_its_end(line)
     assert status == 413
     assert headers["connection"] == "close"
     assert await line.reader.read() == b""
+
+
+async def test_a_refusal_that_nobody_hears_leaves_no_orphaned_task(door):
+    """Otherwise every phone in a tunnel would write an error into the log."""
+    complaints = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context["message"]))
+    for _ in range(5):
+        _, writer = await asyncio.open_connection("127.0.0.1", door)
+        writer.write(b"POST /late HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.03)
+        writer.transport.abort()
+    await asyncio.sleep(0.3)
+    gc.collect()
+    asyncio.get_running_loop().set_exception_handler(None)
+    assert complaints == []

@@ -1,10 +1,12 @@
 """What must never be found in a log, an error or a clear column: the values of this run, and everything shaped like them."""
 
+import json
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from deploy.local.processes import ROOT
 from sandbox.people import DEMO_PEOPLE, check_is_right, with_check
@@ -44,6 +46,10 @@ class Scanner:
 
     def __init__(self, canaries: dict[str, str]) -> None:
         self.canaries = {name: value for name, value in canaries.items() if value}
+        for name, value in list(self.canaries.items()):
+            if not value.isascii():  # as addresses and careless JSON write it
+                self.canaries[f"{name}, percent-encoded"] = quote(value)
+                self.canaries[f"{name}, escaped"] = json.dumps(value)[1:-1]
         # Short codes of digits only count where no further digit stands beside them.
         self._exact = [
             (name, re.compile(rf"(?<!\d){re.escape(value)}(?!\d)" if value.isdigit() else re.escape(value)))
