@@ -24,6 +24,10 @@ class Loader(Generic[K, V]):
         self._fetch_many = fetch_many
         self._limit, self._most = in_flight, most
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._pending: dict[K, list[asyncio.Future[V | None]]] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._scheduled = False
+        self._hurry: asyncio.TimerHandle | None = None
 
     async def load(self, key: K) -> V | None:
         """One future per waiter, so that a caller who hangs up disturbs nobody else."""
@@ -39,11 +43,7 @@ class Loader(Generic[K, V]):
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """A process has one loop; tests have many, and what a dead one left must not stop the next."""
-        self._loop = loop
-        self._pending: dict[K, list[asyncio.Future[V | None]]] = {}
-        self._running: set[asyncio.Task[None]] = set()
-        self._scheduled = False
-        self._hurry: asyncio.TimerHandle | None = None
+        self._loop, self._pending, self._running, self._scheduled, self._hurry = loop, {}, set(), False, None
 
     def _kick(self) -> None:
         self._scheduled = False

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from kernel import loader as loader_module
 from kernel.loader import Loader
 
 
@@ -67,7 +68,8 @@ async def test_every_key_is_fetched_however_small_the_batches(most):
     assert await asyncio.gather(*(loader.load(n) for n in range(50))) == list(range(50))
 
 
-async def test_the_next_batch_gathers_while_one_is_on_its_way_and_nobody_waits_long():
+async def test_the_next_batch_gathers_while_one_is_on_its_way_and_nobody_waits_long(monkeypatch):
+    monkeypatch.setattr(loader_module, "_PATIENCE_SECONDS", 0.2)
     batches, gate = [], asyncio.Event()
 
     async def fetch(keys):
@@ -81,11 +83,11 @@ async def test_the_next_batch_gathers_while_one_is_on_its_way_and_nobody_waits_l
     later = [asyncio.create_task(loader.load(n)) for n in (1, 2)]
     await asyncio.sleep(0.001)
     assert batches == [[0]], "two do not make a second way worth while"
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.4)
     assert batches == [[0], [1, 2]], "but a batch that does not return holds up nobody"
     many = [asyncio.create_task(loader.load(n)) for n in range(3, 12)]
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    for _ in range(4):
+        await asyncio.sleep(0)
     assert len(batches) == 3, "and many go at once"
     gate.set()
     assert await asyncio.gather(first, *later, *many) == list(range(12))
