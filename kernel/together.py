@@ -4,7 +4,8 @@ On PostgreSQL they travel as one data-modifying statement, elsewhere one after t
 gathered is not in the database before the block ends, so only rows that the rest of the transaction does not read belong here.
 """
 
-from collections.abc import AsyncIterator, Sequence
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from functools import lru_cache
@@ -14,7 +15,9 @@ from tortoise.models import Model
 
 from kernel import db
 
-_MOST = 40  # more would only make a long statement; asyncpg allows 32,767 parameters, our own numbering 999
+_MOST, _MOST_VALUES = 40, 900  # more would only make a long statement; our own numbering of parameters ends at 999
+# The one row of an INSERT whose values are parameters and plain numbers.
+_ROW = re.compile(r"(?<=\) )VALUES (\([?0-9, ]+\))")
 
 
 class _Gathering:
@@ -28,12 +31,44 @@ class _Gathering:
         waiting = [*self.statements, *(_update(row) for row in self.rows.values())]
         self.statements, self.rows = [], {}
         if db.engine() == "postgres" and len(waiting) > 1:
-            for first in range(0, len(waiting), _MOST):
-                part = waiting[first : first + _MOST]
-                await db.execute(_joined(tuple(sql for sql, _ in part)), *(v for _, values in part for v in values))
+            for part in _parts(waiting):
+                joined = _in_order(part)
+                await db.execute(_joined(tuple(sql for sql, _ in joined)), *(v for _, values in joined for v in values))
             return
         for sql, values in waiting:
             await db.execute(sql, *values)
+
+
+_Statement = tuple[str, Sequence[Any]]
+
+
+def _parts(waiting: list[_Statement]) -> Iterator[list[_Statement]]:
+    """Slices that fit into one statement each; they are sent one after the other."""
+    part: list[_Statement] = []
+    values = 0
+    for statement in waiting:
+        if part and (len(part) == _MOST or values + len(statement[1]) > _MOST_VALUES):
+            yield part
+            part, values = [], 0
+        part.append(statement)
+        values += len(statement[1])
+    yield part
+
+
+def _in_order(part: list[_Statement]) -> list[_Statement]:
+    """Equal INSERTs become one with many rows: its rows get their numbers in this order, and the first of two equal keys stands.
+
+    PostgreSQL runs the members of one WITH in an order of its own (today: backwards), and a lane is worked by number.
+    """
+    rows: dict[tuple[str, int], list[Sequence[Any]]] = {}
+    for number, (sql, values) in enumerate(part):
+        rows.setdefault((sql, 0 if _ROW.search(sql) else number + 1), []).append(values)
+    return [(_with_rows(sql, len(many)), [v for values in many for v in values]) for (sql, _), many in rows.items()]
+
+
+@lru_cache(maxsize=512)
+def _with_rows(sql: str, times: int) -> str:
+    return sql if times == 1 else _ROW.sub(lambda row: f"VALUES {', '.join([row[1]] * times)}", sql)
 
 
 _gathering: ContextVar[_Gathering | None] = ContextVar("gathering", default=None)
