@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -14,8 +15,9 @@ from tortoise import Tortoise
 from tortoise.connection import get_connection
 from tortoise.migrations.executor import MigrationExecutor
 from tortoise.migrations.recorder import MigrationRecorder
+from tortoise.transactions import in_transaction
 
-from kernel import db, transactions
+from kernel import clock, db, sqlite_guard, transactions
 from kernel.problems import DatabaseUnavailable
 from kernel.settings import DatabaseSettings
 
@@ -76,80 +78,60 @@ async def pending(apps: dict[str, list[str]], settings: DatabaseSettings) -> lis
     return [f"{step.migration.app_label}.{step.migration.name}" for step in plan if not step.backward]
 
 
-async def _apply(config: dict[str, Any], progress: Callable[[str], None]) -> None:
+async def _apply(
+    config: dict[str, Any], progress: Callable[[str], None], backup: Callable[[], None] | None = None
+) -> None:
+    """Each migration and its record are one transaction: the ORM records afterwards, and a kill in between would
+    leave a schema that can be neither used nor migrated."""
     await Tortoise.init(config=config, _enable_global_fallback=True)
     try:
         executor = MigrationExecutor(get_connection(db.CONNECTION), config["apps"])
-        await executor.migrate(
-            direction="forward",
-            progress=lambda event, app, name: progress(f"{app}.{name}") if event == "apply_done" else None,
-        )
+        await executor.loader.build_graph()
+        await executor.recorder.ensure_schema(executor._schema_editor(atomic=False))
+        applied = set(await executor.recorder.applied_migrations())
+        plan = executor._migration_plan(None, applied, executor.loader.graph)
+        if plan and applied and backup is not None:
+            await asyncio.to_thread(backup)
+        state = await executor._project_state(applied)
+        for step in plan:
+            await _step(executor, step.migration, state)
+            progress(f"{step.migration.app_label}.{step.migration.name}")
     finally:
         await Tortoise.close_connections()
 
 
+async def _step(executor: MigrationExecutor, migration: Any, state: Any) -> None:
+    async with in_transaction(db.CONNECTION) as client:
+        editor = executor._schema_editor(atomic=True)
+        editor.client = client
+        before = await sqlite_guard.look(client) if db.engine() == "sqlite" else None
+        await migration.apply(state, dry_run=False, schema_editor=editor)
+        if before is not None:
+            try:
+                await sqlite_guard.restore(client, before, migration.operations)
+            except sqlite_guard.RowsLost as lost:
+                raise MigrationFailed(f"迁移 {migration.name} 已撤销，没有改动任何数据：{lost}") from lost
+        await MigrationRecorder(client).record_applied(migration.app_label, migration.name)
+
+
 async def _sqlite(config: dict[str, Any], credentials: dict[str, Any], progress: Callable[[str], None]) -> None:
-    """Rebuilding a table drops its indexes and, with foreign keys on, its children: keys are off and both are checked."""
+    """One migrator at a time, foreign keys off, and a copy of the file before anything changes."""
     path = Path(unquote(credentials["file_path"]))
     path.parent.mkdir(parents=True, exist_ok=True)
-    existed = path.exists() and path.stat().st_size > 0
-    lock = _file_lock(path.with_name(path.name + ".migrate-lock"))
-    await asyncio.to_thread(lock.execute, "BEGIN EXCLUSIVE")
+    lock = sqlite3.connect(
+        path.with_name(path.name + ".migrate-lock"), isolation_level=None, timeout=120, check_same_thread=False
+    )
     try:
-        before = _indexes(path) if existed else {}
-        rows = _row_counts(path) if existed else {}
-        if existed:
-            _backup(path)
+        await asyncio.to_thread(lock.execute, "BEGIN EXCLUSIVE")
         credentials["foreign_keys"] = "OFF"
-        await _apply(config, progress)
-        _check(path, before, rows)
+        await _apply(config, progress, lambda: _backup(path))
     finally:
         lock.close()
 
 
-def _file_lock(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, isolation_level=None, timeout=120, check_same_thread=False)
-
-
 def _backup(path: Path) -> None:
-    target = path.with_name(path.name + ".before-migration")
-    with sqlite3.connect(path) as source, sqlite3.connect(target) as copy:
+    """A copy per change: one name for all would be overwritten by the next call, just when it is needed."""
+    target = path.with_name(f"{path.name}.before-{clock.local(clock.now()):%Y%m%d-%H%M%S}")
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as copy:
         source.backup(copy)
     shutil.copymode(path, target)
-
-
-def _indexes(path: Path) -> dict[str, str]:
-    with sqlite3.connect(path) as connection:
-        return dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"))
-
-
-def _row_counts(path: Path) -> dict[str, int]:
-    with sqlite3.connect(path) as connection:
-        names = [
-            n
-            for (n,) in connection.execute(
-                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-            )
-        ]
-        return {n: connection.execute(f'SELECT COUNT(*) FROM "{n}"').fetchone()[0] for n in names}
-
-
-def _check(path: Path, before: dict[str, str], rows: dict[str, int]) -> None:
-    """Puts back indexes that a rebuild dropped and refuses a migration that lost rows or broke a reference."""
-    with sqlite3.connect(path) as connection:
-        columns = {n: {c[1] for c in connection.execute(f'PRAGMA table_info("{n}")')} for n in _row_counts(path)}
-        for name, sql in before.items():
-            if name in _indexes(path):
-                continue
-            table = sql.split(" ON ", 1)[1].split("(", 1)[0].strip().strip('"')
-            if table in columns:
-                connection.execute(sql)
-        broken = connection.execute("PRAGMA foreign_key_check").fetchall()
-        if broken:
-            raise MigrationFailed(f"迁移后有 {len(broken)} 行外键失效，数据库已备份为 {path.name}.before-migration")
-    after = _row_counts(path)
-    lost = [
-        n for n, count in rows.items() if n in after and after[n] < count and n != MigrationRecorder(None).table_name
-    ]
-    if lost:
-        raise MigrationFailed(f"迁移后这些表的行数变少：{', '.join(lost)}，数据库已备份为 {path.name}.before-migration")
