@@ -95,7 +95,7 @@ STATEMENTS = {"fetch", "execute", "execute_query", "execute_query_dict", "execut
 READ = {
     ("kernel/db.py", "parameter sql"),
     ("kernel/together.py", "*"),  # passes statements on; its callers are checked as `together.write`
-    ("kernel/migrate.py", "_row_counts(path)"),  # names of our own tables, for PRAGMA
+    ("kernel/sqlite_guard.py", "*"),  # names and definitions that SQLite itself gives of our own tables
     ("kernel/outbox.py", "_database_now()"),
     ("kernel/outbox.py", "parameter due"),
     ("kernel/outbox.py", "parameter assignments"),
