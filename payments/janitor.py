@@ -7,6 +7,7 @@ import structlog
 
 from kernel import clock, db, metrics
 from kernel.outbox import Delivery
+from kernel.problems import DatabaseUnavailable
 from payments import asking, bills, differences, invariants, pacing, runtime
 from payments.models import Attempt, Bill
 from payments.settlement import Effect
@@ -50,7 +51,12 @@ async def expire_bills() -> None:
         if not page:
             return
         for bill in page:
-            await bills.expire_bill(bill_id=bill.id)
+            try:
+                await bills.expire_bill(bill_id=bill.id)
+            except DatabaseUnavailable:
+                raise
+            except Exception:  # one broken bill must not keep the others open
+                log.exception("payments.expiry_failed", bill_no=bill.bill_no)
         last = (page[-1].expires_at, page[-1].id)
 
 
