@@ -4,11 +4,11 @@ No state is changed here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from backend.cases.models import Attachment, Case, Material
+from backend.cases.models import Attachment, Case
 from backend.cases.ports import Applicant, DeliveryWish
 from backend.cases.screening import MaterialChoice
 from backend.identity.views import Person
@@ -104,30 +104,43 @@ def delivery_of(case: Case) -> DeliveryWish | None:
     return msgspec.json.decode(unseal(case.delivery_sealed, context=_context(case, "delivery")), type=DeliveryWish)
 
 
-async def usable(account_ref: str, choices: Iterable[MaterialChoice]) -> dict[str, Material]:
+class Usable(NamedTuple):
+    """A person's own file, locked until the transaction ends."""
+
+    id: int
+    ref: str
+    state: str
+
+
+async def usable(account_ref: str, choices: Iterable[MaterialChoice]) -> dict[str, Usable]:
     """The person's own files among the chosen ids, locked, so that the sweep cannot take one away meanwhile."""
     refs = {material_id for choice in choices for material_id in choice.material_ids}
     if not refs:
         return {}
-    query = Material.filter(account_ref=account_ref, ref__in=list(refs)).order_by("id")
-    rows = await (query.select_for_update(no_key=True) if db.engine() == "postgres" else query)
-    return {row.ref: row for row in rows}
+    lock = "FOR NO KEY UPDATE" if db.engine() == "postgres" else ""
+    rows = await db.records(
+        f"SELECT id, ref, state FROM cases_material WHERE account_ref = ? AND ref {db.any_of(list(refs), 'text')} "
+        f"ORDER BY id {lock}",
+        account_ref,
+        *db.values_of(list(refs)),
+    )
+    return {row["ref"]: Usable(*row) for row in rows}
 
 
-async def attach(case: Case, choices: Sequence[MaterialChoice], files: Mapping[str, Material], *, version: int) -> None:
+async def attach(case: Case, choices: Sequence[MaterialChoice], files: Mapping[str, Usable], *, version: int) -> None:
     """Use these files from this data version on, in place of what the same codes held before."""
     codes = [choice.code for choice in choices]
     await Attachment.filter(case_id=case.id, code__in=codes, until_version=None).update(until_version=version)
     await _use(case, choices, files, version=version)
 
 
-async def attach_first(case: Case, choices: Sequence[MaterialChoice], files: Mapping[str, Material]) -> None:
+async def attach_first(case: Case, choices: Sequence[MaterialChoice], files: Mapping[str, Usable]) -> None:
     """Use exactly these files from the first data version on; what the draft held is forgotten."""
     await together.write("DELETE FROM cases_attachment WHERE case_id = ?", case.id)
     await _use(case, choices, files, version=case.data_version)
 
 
-async def _use(case: Case, choices: Sequence[MaterialChoice], files: Mapping[str, Material], *, version: int) -> None:
+async def _use(case: Case, choices: Sequence[MaterialChoice], files: Mapping[str, Usable], *, version: int) -> None:
     for choice in choices:
         for position, material_id in enumerate(choice.material_ids):
             row = Attachment(
@@ -140,7 +153,7 @@ async def _use(case: Case, choices: Sequence[MaterialChoice], files: Mapping[str
             await together.insert(row)
 
 
-async def replace_draft_files(case: Case, choices: Sequence[MaterialChoice], files: Mapping[str, Material]) -> None:
+async def replace_draft_files(case: Case, choices: Sequence[MaterialChoice], files: Mapping[str, Usable]) -> None:
     """A draft has no history: what was chosen before is simply forgotten."""
     await Attachment.filter(case_id=case.id, since_version=0).delete()
     await attach(case, choices, files, version=0)

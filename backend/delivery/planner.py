@@ -38,7 +38,7 @@ class Planner:
 
     async def plan(self, *, case_no: str, account_ref: str, wish: DeliveryWish) -> None:
         """Creates the parcel of a case and, for mail, its bill. Raises Invalid, QuoteUnusable, AlreadyPlanned."""
-        if await Parcel.filter(case_no=case_no, kind=DOCUMENT_OUT).exists():
+        if await db.records("SELECT 1 FROM delivery_parcel WHERE case_no = ? AND kind = ?", case_no, DOCUMENT_OUT):
             raise AlreadyPlanned
         parcel = _new(case_no, account_ref, wish.way)
         if wish.way == "mail":
