@@ -7,7 +7,7 @@ from payments.gateways.base import Ack
 from payments.invariants import LedgerReport, ledger_check
 from payments.notices import receive_notice
 from payments.prices import Price, PriceUnknown, approve_price, price, propose_price
-from payments.queries import bill, bills_of, bills_page, open_differences, outstanding
+from payments.queries import bill, bills_of, bills_page, open_differences, outstanding, refunds_due
 from payments.runtime import ChannelUnavailable, configure
 from payments.settings import PaymentSettings, WeChatPaySettings
 from payments.views import BillLineView, BillView, PaymentView, RefundDueView
@@ -42,6 +42,7 @@ __all__ = [
     "price",
     "propose_price",
     "receive_notice",
+    "refunds_due",
     "reopen_bill",
     "start_payment",
     "void_bills",

@@ -91,8 +91,8 @@ async def void_bills(*, subject: str, reason: str, kind: str | None = None) -> N
                 await _void(bill, reason[:40])
 
 
-async def reopen_bill(*, bill_no: str, expires_at: datetime) -> None:
-    """Opens an expired bill again until a new deadline. Raises NotFound and IllegalTransition."""
+async def reopen_bill(*, bill_no: str, expires_at: datetime, actor: str = "") -> None:
+    """Opens an expired bill again until a new deadline; `actor` stays in its history. Raises NotFound and IllegalTransition."""
     if expires_at <= clock.now():
         raise BillRefused("新的截止时间必须在将来")
     async with db.transaction():
@@ -102,7 +102,7 @@ async def reopen_bill(*, bill_no: str, expires_at: datetime) -> None:
         if bill.void_reason is not None:
             raise Conflict("这张缴费单已取消")
         bill.expired_at, bill.expires_at = None, expires_at
-        await transitions.step_bill(bill, BillAction.REOPEN, by=UNIT)
+        await transitions.step_bill(bill, BillAction.REOPEN, by=UNIT, note=actor or None)
 
 
 async def expire_bill(*, bill_id: int) -> None:

@@ -78,6 +78,23 @@ async def open_differences(*, limit: int = 100) -> list[dict[str, Any]]:
     ]
 
 
+async def refunds_due(*, limit: int = 100) -> list[dict[str, Any]]:
+    """Money that is owed back and nobody has paid back yet, oldest first: finance works it off by payment number."""
+    rows = await RefundDue.filter(state="due").order_by("id").limit(limit).prefetch_related("attempt", "bill")
+    return [
+        {
+            "payment_no": row.attempt.payment_no,
+            "channel_txn_id": row.attempt.channel_txn_id,
+            "bill_no": row.bill.bill_no,
+            "subject": row.bill.subject,
+            "amount_fen": row.amount_fen,
+            "cause": row.cause,
+            "since_at": row.created_at,
+        }
+        for row in rows
+    ]
+
+
 def action_life(channel: str) -> int:
     """How long a client action of the channel may be used; a channel that was switched off shows none that is old."""
     known = {gateway.channel: gateway.capabilities.client_action_life_seconds for gateway in runtime.gateways()}

@@ -113,8 +113,9 @@ def payment_view(attempt: Attempt, bill: Bill, owed: Sequence[RefundDue], *, act
     if attempt.state == AttemptState.PAID and causes:
         word = VOCABULARY["duplicated" if "surplus" in causes else "refunding"]
         text, finished, step = word.label, word.finished, word.next_step
-    elif attempt.state in (AttemptState.REJECTED, AttemptState.CLOSED) and takes_payment(bill):
-        step = _TRY_AGAIN
+    elif attempt.state in (AttemptState.REJECTED, AttemptState.CLOSED):
+        # What comes next is said by the bill: paid another way, given up, past its deadline, or to be tried again.
+        step = _TRY_AGAIN if takes_payment(bill) else bill_status(bill, (), ()).next_step
     elif attempt.state == AttemptState.PENDING:
         step = "请在截止时间前完成支付，支付后请等待系统确认"
     if attempt.review_required and attempt.state in ACTIVE:

@@ -1,12 +1,13 @@
 """Commands for people until the staff console exists: everything that is parked, and what only a person may conclude."""
 
 import argparse
-from datetime import date
+from datetime import date, datetime, time
 
 import payments
 from backend.catalog import importer
 from backend.commands.terminal import Commands, opened, say
 from backend.onewindow import queries as onewindow
+from kernel import clock
 
 
 async def run_parked(arguments: argparse.Namespace) -> None:
@@ -18,6 +19,11 @@ async def run_parked(arguments: argparse.Namespace) -> None:
             say(f"事件 {review.project_no}:{review.seq}  {review.case_no or ''}  {review.type}  {review.note}")
         for difference in await payments.open_differences():
             say(f"资金  {difference['class']}  {difference['payment_no'] or ''}  {difference['detail']}")
+        for due in await payments.refunds_due():
+            yuan = f"{due['amount_fen'] // 100}.{due['amount_fen'] % 100:02d}"
+            say(
+                f"资金  应退  {due['payment_no']}  {yuan} 元  {due['cause']}  {due['subject']}  {due['channel_txn_id']}"
+            )
 
 
 async def run_unpaid(arguments: argparse.Namespace) -> None:
@@ -27,6 +33,14 @@ async def run_unpaid(arguments: argparse.Namespace) -> None:
             payment_no=arguments.payment_no, actor=arguments.clerk, document=arguments.document
         )
     say(f"支付 {arguments.payment_no} 已按未支付关闭；如果钱款之后到账，会自动转为应退")
+
+
+async def run_reopen_bill(arguments: argparse.Namespace) -> None:
+    """An expired bill takes money again until the end of a day."""
+    async with opened():
+        until = datetime.combine(arguments.until, time(23, 59, 59), tzinfo=clock.SHANGHAI)
+        await payments.reopen_bill(bill_no=arguments.bill_no, expires_at=until, actor=arguments.clerk)
+    say(f"缴费单 {arguments.bill_no} 已重新开通，请通知群众在 {arguments.until} 前缴费")
 
 
 async def run_withdraw_item(arguments: argparse.Namespace) -> None:
@@ -46,6 +60,11 @@ def add(commands: Commands) -> None:
     unpaid.add_argument("--document", required=True, help="依据，例如某日对账单编号")
     unpaid.add_argument("--clerk", required=True, help="经办人姓名")
     unpaid.set_defaults(run=run_unpaid)
+    bill = commands.add_parser("reopen-bill", help="重新开通一张已过期的缴费单")
+    bill.add_argument("bill_no", help="缴费单编号")
+    bill.add_argument("--until", type=date.fromisoformat, required=True, help="缴到哪天为止，写成 2026-01-31")
+    bill.add_argument("--clerk", required=True, help="经办人姓名")
+    bill.set_defaults(run=run_reopen_bill)
     item = commands.add_parser("withdraw-item", help="停办一个事项（已开的办件按原版本办完）")
     item.add_argument("item_code", help="事项代码")
     item.add_argument("--reason", required=True, help="原因或文号")
