@@ -55,6 +55,7 @@ async def examination() -> dict[str, str]:
     """What `doctor` looks at: this process's needs, partners, work that waits too long, money that waits for a person."""
     found = await parts()
     found["软件包"] = "；".join(environment.complaints()) or "ok"
+    found["设置名称"] = "；".join(config.unknown(*wiring.SETTINGS)) or "ok"
     for name, url in wiring.partner_addresses().items():
         found[name] = "ok" if await http.reachable(url) else f"连接不上 {url}"
     now = clock.now_ms()

@@ -17,15 +17,20 @@ apt() {  # names of Debian packages
     || { tail -5 .run/setup.log >&2; fail "系统软件安装失败，详见 .run/setup.log"; }
 }
 
-python=""
-for candidate in python3.11 python3.12 python3.13 python3; do
-  if command -v "$candidate" >/dev/null && "$candidate" -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] < (3,14))'; then
-    python=$candidate; break
-  fi
-done
+find_python() {
+  for candidate in python3.11 python3.12 python3.13 python3; do
+    if command -v "$candidate" >/dev/null && "$candidate" -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] < (3,14))'; then
+      python=$candidate; return 0
+    fi
+  done
+  return 1
+}
 mkdir -p .run
 chmod 700 .run
-[ -n "$python" ] || { apt python3 python3-venv; python=python3; }
+if ! find_python; then
+  apt python3 python3-venv
+  find_python || fail "这台机器的 Python 版本不合用：需要 3.11、3.12 或 3.13"
+fi
 
 # The stamp names what is installed by the lock's own hash: a changed lock installs again, an unchanged one does nothing.
 run_stamp="run:$(sha256sum < requirements.txt | cut -c1-16)"

@@ -1,11 +1,18 @@
 #!/usr/bin/env bash
-# The whole suite on both engines, in separate processes (the ORM caches statements without the dialect).
+# The whole suite on both engines, in separate processes (the ORM caches statements without the dialect), side by side:
+# a good part of the time is waiting. Each engine's output is whole and ends with pytest's own closing line.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-export PYTHONDONTWRITEBYTECODE=1
+mkdir -p .run
+log=.run/test-postgres.log
+TEST_ENGINE=postgres .venv/bin/python -m pytest -q "$@" > "$log" 2>&1 &
+other=$!
+trap 'kill -INT "$other" 2>/dev/null; wait "$other"; exit 130' INT TERM
+
 status=0
 echo "== SQLite =="
 TEST_ENGINE=sqlite .venv/bin/python -m pytest -q "$@" || status=1
 echo "== PostgreSQL + Redis =="
-TEST_ENGINE=postgres .venv/bin/python -m pytest -q "$@" || status=1
+tail -n +1 -f --pid="$other" "$log"
+wait "$other" || status=1
 exit $status

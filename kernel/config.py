@@ -1,6 +1,8 @@
 """The only place that reads the environment: frozen settings, `*_FILE` secrets, and all complaints at once."""
 
 import dataclasses
+import difflib
+import math
 import os
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -88,6 +90,20 @@ def load_one(settings_type: type[T], environ: Mapping[str, str] | None = None) -
     return result
 
 
+def unknown(*settings_types: type[Any], environ: Mapping[str, str] | None = None) -> list[str]:
+    """Names in the environment that begin like ours but are none: a slip of the pen would silently leave the default."""
+    source = os.environ if environ is None else environ
+    known = {rule.env for settings_type in settings_types for _, rule in rules(settings_type)}
+    families = {name.split("_", 1)[0] + "_" for name in known}
+    found = []
+    for name in sorted(source):
+        if {name, name.removesuffix("_FILE")} & known or not any(name.startswith(family) for family in families):
+            continue
+        if near := difflib.get_close_matches(name, known, n=1, cutoff=0.75):
+            found.append(f"{name} 不是本产品的设置，是不是 {near[0]}？")
+    return found
+
+
 def _read(source: Mapping[str, str], field: dataclasses.Field[Any], rule: Rule, hint: Any) -> Any:
     text = source.get(rule.env)
     from_file = source.get(rule.env + "_FILE")
@@ -95,7 +111,7 @@ def _read(source: Mapping[str, str], field: dataclasses.Field[Any], rule: Rule, 
         raise ValueError(f"{rule.env} 与 {rule.env}_FILE 不能同时设置")
     if from_file is not None:
         text = _secret_file(Path(from_file))
-    if text is None or (text == "" and field.default is _MISSING):
+    if text is None or not text.strip():  # `NAME=` in an environment file means: not set
         if field.default is _MISSING:
             raise ValueError("没有设置")
         return _MISSING
@@ -114,6 +130,8 @@ def _secret_file(path: Path) -> str:
     try:
         mode = path.stat().st_mode
         text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"密钥文件 {path} 不是 UTF-8 文本") from None
     except OSError as error:
         raise ValueError(f"读不到密钥文件 {path}（{error.strerror}）") from None
     if mode & 0o007:
@@ -134,7 +152,10 @@ def _convert(text: str, hint: Any) -> Any:
         raise ValueError("请写 true 或 false")
     if hint in (int, float):
         try:
-            return hint(text)
+            number = hint(text)
         except ValueError:
             raise ValueError("不是数字") from None
+        if not math.isfinite(number):
+            raise ValueError("不是数字")
+        return number
     return Path(text) if hint is Path else text
