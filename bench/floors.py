@@ -1,8 +1,9 @@
-"""The floor: Sanic answering bytes of the same size from memory, no login, no database. `python -m bench.floors PORT ANSWERS`."""
+"""The floor: Sanic answering the same bytes, headers included, from memory: no login, no database. `python -m bench.floors PORT ANSWERS`."""
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from sanic import HTTPResponse, Request, Sanic
 
@@ -16,21 +17,20 @@ ROUTES = {
 }
 
 
-def create(answers: dict[str, str]) -> Sanic:
+def create(answers: dict[str, dict[str, Any]]) -> Sanic:
     """An application that knows nothing but these answers."""
     app = Sanic("floor", configure_logging=False)
     app.config.update(AUTO_EXTEND=False, ACCESS_LOG=False, MOTD=False, KEEP_ALIVE_TIMEOUT=75)
-    for name, text in answers.items():
+    for name, answer in answers.items():
         method, path = ROUTES[name]
-        body = text.encode()
 
-        def answering(kept: bytes):
+        def answering(body: bytes, headers: dict[str, str]):
             async def handler(request: Request, **_: str) -> HTTPResponse:
-                return HTTPResponse(kept, content_type="application/json; charset=utf-8")
+                return HTTPResponse(body, headers=headers, content_type="application/json; charset=utf-8")
 
             return handler
 
-        app.add_route(answering(body), path, methods=[method], name=name)
+        app.add_route(answering(answer["body"].encode(), answer["headers"]), path, methods=[method], name=name)
     return app
 
 

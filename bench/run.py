@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import asyncpg
 
 from bench import contract, data, database, judge, load, machine, peers, report
@@ -112,8 +113,9 @@ class Bench:
             "status": f"/api/v1/cases/{number}/status", "overview": f"/api/v1/cases/{number}", "list": "/api/v1/cases",
             "guide": GUIDE, "items": ITEMS,
         }  # fmt: skip
-        answers = {name: await body_of(self.product.api + path, who.token) for name, path in asked.items()}
-        answers["submit"] = json.dumps({"case_no": number, "status": "submitted", "padding": "x" * 110})
+        answers = {name: await answer_of(self.product.api + path, who.token) for name, path in asked.items()}
+        body = json.dumps({"case_no": number, "status": "submitted", "padding": "x" * 110})
+        answers["submit"] = {"body": body, "headers": answers["status"]["headers"]}
         path = self.folder / "floor.json"
         path.write_text(json.dumps(answers), encoding="utf-8")
         port = free_block(1)
@@ -248,15 +250,13 @@ def _reads(scenario: str, port: int, county: data.County, *, memory: bool) -> It
         yield from made
 
 
-async def body_of(url: str, token: str) -> str:
-    """One answer of the product, for the floor to repeat."""
-    import aiohttp
-
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(url, headers={"Authorization": f"Bearer {token}"}) as answer,
-    ):
-        return await answer.text()
+async def answer_of(url: str, token: str) -> dict[str, Any]:
+    """One answer of the product, for the floor to repeat byte for byte."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
+        framing = ("content-length", "connection", "content-type")
+        kept = {name: value for name, value in answer.headers.items() if name.lower() not in framing}
+        return {"body": await answer.text(), "headers": kept}
 
 
 def say(text: str) -> None:
