@@ -132,6 +132,9 @@ async def _may_go(row: Forwarding) -> bool:
     project = await Project.get_or_none(case_no=row.case_no)
     if row.verb == DELIVERY:
         if project is None or project.wire_state not in _DECIDED:
+            if await runtime().parcels.report(delivery_no=row.subject.partition(":")[0]) is None:
+                # Given up before it was booked, with a case that was withdrawn or not accepted: no decision will come.
+                raise NothingToTell("没有寄出，无需告知")
             raise RetryLater(_GUARD_SECONDS, "the decision is not known yet")
         return True
     push = await Forwarding.filter(case_no=row.case_no, verb=PUSH).order_by("-id").first()
