@@ -106,11 +106,12 @@ async def _street(town: Town, trouble: "asyncio.Task[None]", report: Report, wai
             report.found.append(str(error))
 
 
-async def drained(database: Database, seconds: float) -> None:
-    """Waits until every promise is kept, as long as there is progress."""
-    deadline, last = time.monotonic() + seconds, None
-    while time.monotonic() < deadline:
-        waiting = await waiting_rows(database)
+async def drained(database: Database, seconds: float, most_seconds: float = 180) -> None:
+    """Waits until every promise is kept, as long as there is progress: a row that is only tried again is none."""
+    began = time.monotonic()
+    deadline, last = began + seconds, None
+    while time.monotonic() < min(deadline, began + most_seconds):
+        waiting = {row.partition(" after ")[0] for row in await waiting_rows(database)}
         if not waiting:
             return
         if waiting != last:
