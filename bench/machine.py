@@ -90,7 +90,7 @@ def describe() -> dict[str, object]:
     memory = Path("/proc/meminfo").read_text().split()[1]
     return {
         "cpu": model,
-        "cpus": len(os.sched_getaffinity(0)),
+        "cpus": os.cpu_count(),
         "memory_mb": int(memory) // 1024,
         "kernel": platform.release(),
         "python": platform.python_version(),

@@ -83,8 +83,9 @@ class Cycle:
 
     async def _answer(self, row: Endpoint, request: Request, path: dict[str, str]) -> HTTPResponse | ResponseStream:
         self._admit(row)
-        if any(not _RULES[name].fullmatch(value) for name, value in path.items()):
-            raise NotFound
+        for name, value in path.items():
+            if not _RULES[name].fullmatch(value):
+                raise NotFound
         if row.streamed and request.stream is not None:
             request.stream.request_max_size = row.max_body  # before the first chunk, or there is no limit at all
         call = await self._call(row, request, path)
@@ -154,16 +155,22 @@ def _readable(request: Request) -> Header:
     )
 
 
-_no_query: dict[Any, Any] = {}
+_MOST_QUERIES, _LONGEST_QUERY = 1024, 200
+_queries: dict[tuple[Any, str], Any] = {}
 
 
 def _query(request: Request, wanted: type[Any]) -> Any:
-    """The query string; what an empty one means is judged once per type, for these structs are frozen."""
-    if request.query_string:
+    """The query string as `wanted`. Few are ever asked and the structs are frozen: each is judged once and remembered."""
+    text = request.query_string
+    if len(text) > _LONGEST_QUERY:
         return validation.query(request.args, wanted)
-    if wanted not in _no_query:
-        _no_query[wanted] = validation.query({}, wanted)
-    return _no_query[wanted]
+    known = _queries.get((wanted, text))
+    if known is None:
+        known = validation.query(request.args if text else {}, wanted)
+        if len(_queries) >= _MOST_QUERIES:
+            _queries.pop(next(iter(_queries)))
+        _queries[wanted, text] = known
+    return known
 
 
 async def _who(request: Request) -> Actor | None:

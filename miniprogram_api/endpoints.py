@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from backend.identity.actor import Actor
 from kernel.idempotency import Idempotency
 
@@ -41,8 +43,7 @@ class Raw:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One request as an endpoint sees it."""
 
     request_id: str
