@@ -72,9 +72,17 @@ async def receive(*, verb: str, headers: Mapping[str, str], raw: bytes) -> tuple
             log.warning("onewindow.untrusted", reason="replay")
             return 200, _answer(301, "随机串重复", {})
         kept = {name: known[name] for name in _KEPT_HEADERS}
-        fresh = await inbox.receive(partner=PARTNER, external_id=trusted.digest, headers=kept, body=raw)
+        fresh = await inbox.receive(
+            partner=PARTNER, external_id=trusted.digest, headers=kept, body=raw, lane=_lane_of(events)
+        )
     acked = [{"projectNo": event.project_no, "seq": event.seq} for event in events]
     return 200, _answer(200, "请求成功", {"acked": acked, "duplicate": not fresh})
+
+
+def _lane_of(events: Sequence[WireEvent]) -> str | None:
+    """Messages about one project are opened in the order in which they came: of two tellings the first one stands."""
+    projects = {event.project_no for event in events}
+    return f"onewindow:inbox:{projects.pop()}" if len(projects) == 1 else None
 
 
 def _answer(code: int, message: str, data: dict[str, Any]) -> bytes:

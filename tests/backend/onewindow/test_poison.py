@@ -95,3 +95,14 @@ async def test_two_who_store_the_same_events_in_opposite_order_do_not_block_each
 
 def _lower(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key.lower(): value for key, value in entry.items()} for entry in entries]
+
+
+async def test_messages_about_one_project_are_opened_one_after_the_other(line: None) -> None:
+    """Two workers that open them at once would let the later telling stand."""
+    _, number = await new_case()
+    _, other = await new_case()
+    await push(book(number)[:1])
+    await push(book(number)[:2])
+    await push(book(other)[:1])
+    first, second = await outbox.claim(10, lease_ms=30_000), await outbox.claim(10, lease_ms=30_000)
+    assert (len(first), len(second)) == (2, 0)
