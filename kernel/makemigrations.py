@@ -20,7 +20,7 @@ async def write(apps: dict[str, list[str]], label: str) -> list[str]:
     (folder / "__init__.py").touch()
     importlib.invalidate_caches()
     chosen = {label: apps[label]}
-    config = db.orm_config(DatabaseSettings(url="sqlite://:memory:"), chosen)
+    config = db.orm_config(DatabaseSettings(url="sqlite:///nowhere.sqlite3"), chosen)
     await Tortoise.init(config=config, init_connections=False, _enable_global_fallback=True)
     assert Tortoise.apps is not None  # noqa: S101 - init has just set it
     detector = MigrationAutodetector(Tortoise.apps, config["apps"])
