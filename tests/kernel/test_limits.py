@@ -1,5 +1,8 @@
 """Rate limits, in memory and through a real Redis."""
 
+import asyncio
+import time
+
 import pytest
 
 from kernel import limits, redis_cache
@@ -73,3 +76,38 @@ async def test_forgotten_attempts_leave_memory(monkeypatch, frozen_clock):
     frozen_clock.advance(seconds=2)
     await limiter.check("x", "b", "5/second")
     assert len(storage.expirations) == 1
+
+
+async def test_a_silent_redis_costs_one_deadline_and_the_limit_still_binds():
+    async def silence(reader, writer):
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(silence, "127.0.0.1", 0)
+    limiter = Limiter(RedisSettings(url=f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"))
+    began = time.monotonic()
+    for _ in range(3):
+        await limiter.check("login", "somebody", "3/minute")
+    with pytest.raises(TooMany):
+        await limiter.check("login", "somebody", "3/minute")
+    assert time.monotonic() - began < 2.5
+    await limiter.close()
+    server.close()
+
+
+async def test_a_redis_that_is_restarted_in_the_middle_fails_nobody_and_is_used_again(redis, monkeypatch, frozen_clock):
+    for name in ("socket_timeout", "socket_connect_timeout"):
+        monkeypatch.setitem(redis_cache.OPTIONS, name, 10)
+    limiter = Limiter(RedisSettings(url=redis.url))
+    await limiter.check("restart", "a", "2/hour")
+    redis.process.kill()
+    redis.process.wait(10)
+    await limiter.check("restart", "a", "2/hour")  # counted here
+    redis.start()
+    frozen_clock.advance(seconds=3)
+    await limiter.check("restart", "b", "1/hour")
+    other = Limiter(RedisSettings(url=redis.url))  # another process sees what was counted in Redis again
+    with pytest.raises(TooMany):
+        await other.check("restart", "b", "1/hour")
+    await other.close()
+    await limiter.close()
