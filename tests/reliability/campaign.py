@@ -37,9 +37,9 @@ class Report:
         return "\n".join([head, *(f"  - {sentence}" for sentence in self.found)])
 
 
-async def kill(house: House, *, seed: int, kills: int, at_once: int = 4) -> Report:
+async def kill(house: House, *, seed: int, kills: int, at_once: int = 4, database_every: int = 0) -> Report:
     """Processes die while citizens live their stories."""
-    storm = Storm(house, seed, kills)
+    storm = Storm(house, seed, kills, database_every=database_every)
     report = Report(seed)
     report.kills = kills
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15)) as session:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deploy.local.processes import ROOT, StartFailed, python
 from tests.journeys.stack import Stack
+from tests.services import Postgres
 
 
 class Zygote:
@@ -66,7 +67,9 @@ class Life:
 
 
 class House(Stack):
-    """A stack whose product can be killed and is back after a tenth of a second."""
+    """A stack whose product can be killed and is back after a tenth of a second. `server` is a database of its own that may crash too."""
+
+    server: Postgres
 
     async def start_product(self) -> None:
         self.zygote = Zygote(self.environment, self.folder / "logs" / "zygote.log")

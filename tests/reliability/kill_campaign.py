@@ -12,11 +12,17 @@ from tests.reliability.house import House
 from tests.services import Postgres, Redis
 
 
-async def play(arguments: argparse.Namespace, database_url: str, redis_url: str | None, folder: Path) -> int:
-    house = House(folder, database_url, redis_url=redis_url)
+async def play(arguments: argparse.Namespace, folder: Path, server: Postgres | None, redis: Redis | None) -> int:
+    url = server.url("zsb") if server else f"sqlite://{folder / 'zsb.sqlite3'}"
+    house = House(folder, url, redis_url=redis.url if redis else None)
+    if server:
+        house.server = server
     try:
         await house.start()
-        report = await campaign.kill(house, seed=arguments.seed, kills=arguments.kills, at_once=arguments.at_once)
+        report = await campaign.kill(
+            house, seed=arguments.seed, kills=arguments.kills, at_once=arguments.at_once,
+            database_every=arguments.database_every if server else 0,
+        )  # fmt: skip
     finally:
         await house.stop()
     print(f"{'PostgreSQL' if arguments.postgres else 'SQLite'}: {report}")
@@ -29,17 +35,18 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1 << 31))
     parser.add_argument("--at-once", type=int, default=4, help="stories that run at the same time")
     parser.add_argument("--postgres", action="store_true", help="PostgreSQL and Redis instead of SQLite")
+    parser.add_argument("--database-every", type=int, default=0, help="every n-th kill takes PostgreSQL with it")
     parser.add_argument("--keep", type=Path, help="keep logs and database in this folder")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="zsb-kill-") as scratch:
         folder = arguments.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         if not arguments.postgres:
-            return asyncio.run(play(arguments, f"sqlite://{folder / 'zsb.sqlite3'}", None, folder))
+            return asyncio.run(play(arguments, folder, None, None))
         server, redis = Postgres(durable=True), Redis()
         try:
             server.sql("postgres", "CREATE DATABASE zsb")
-            return asyncio.run(play(arguments, server.url("zsb"), redis.url, folder))
+            return asyncio.run(play(arguments, folder, server, redis))
         finally:
             redis.stop()
             server.stop()

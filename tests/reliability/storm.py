@@ -20,6 +20,7 @@ class Storm:
     shortest_gap: float = 0.05
     longest_gap: float = 1.2
     plan: list[tuple[float, str]] = field(init=False)
+    database_every: int = 0  # on PostgreSQL every n-th kill takes the database server with it
     log: list[tuple[float, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -32,8 +33,11 @@ class Storm:
     async def blow(self) -> None:
         """Every kill of the plan. A process that is just starting may be the victim too."""
         began = time.monotonic()
-        for gap, victim in self.plan:
+        for number, (gap, victim) in enumerate(self.plan, 1):
             await asyncio.sleep(gap)
+            if self.database_every and number % self.database_every == 0:
+                self.house.server.crash()
+                await asyncio.to_thread(self.house.server.start)
             for role in ("api", "worker") if victim == "both" else (victim,):
                 self.house.kill(role)
                 self.house.revive(role)
