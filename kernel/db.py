@@ -239,10 +239,21 @@ async def lock(model: type[M], **filters: Any) -> M | None:
     """The row, locked until the transaction ends. On SQLite BEGIN IMMEDIATE already holds the only writer's lock."""
     if not in_transaction():
         raise RuntimeError("lock() outside a transaction holds nothing")
-    query = model.filter(**filters)
-    if engine() == "postgres":
-        query = query.select_for_update(no_key=True)
-    return await query.first()
+    if engine() == "sqlite":
+        return await model.filter(**filters).first()
+    if None in filters.values():
+        return await model.filter(**filters).select_for_update(no_key=True).first()
+    rows = await records(_locking(model, tuple(filters)), *filters.values())
+    # The constructor the ORM itself uses for rows; building the query anew each time costs more than asking it.
+    return model._init_from_db(**rows[0]) if rows else None
+
+
+@lru_cache(maxsize=256)
+def _locking(model: type[Model], names: tuple[str, ...]) -> str:
+    known = model._meta.fields_db_projection
+    columns = ", ".join(f'"{column}"' for column in known.values())
+    where = " AND ".join(f'"{known[name]}" = ?' for name in names)
+    return f'SELECT {columns} FROM "{model._meta.db_table}" WHERE {where} LIMIT 1 FOR NO KEY UPDATE'
 
 
 def at(instant: datetime) -> Any:
