@@ -85,8 +85,17 @@ async def _pooled_enter(self: Any) -> Any:
     return self.client
 
 
+def _withdraw(context: Any) -> None:
+    """First and always: no later request may see this transaction.
+
+    A generator that was dropped half-way is closed in another context, whose variable never knew of it.
+    """
+    with contextlib.suppress(ValueError):
+        get_connections().reset(context.token)
+
+
 async def _pooled_exit(self: Any, exc_type: Any, exc: Any, traceback: Any) -> None:
-    get_connections().reset(self.token)  # first and always: no later request may see this transaction
+    _withdraw(self)
     pool, connection, broken = self.client._parent._pool, self.client._connection, False
     try:
         if not self.client._finalized:
@@ -150,7 +159,7 @@ async def _sqlite_enter(self: Any) -> Any:
 
 
 async def _sqlite_exit(self: Any, exc_type: Any, exc: Any, traceback: Any) -> None:
-    get_connections().reset(self.token)
+    _withdraw(self)
 
     async def end() -> None:
         try:

@@ -169,6 +169,26 @@ async def test_a_missing_socket_folder_is_an_outage(tmp_path):
     await db.close()
 
 
+async def test_a_stream_that_is_dropped_inside_a_transaction_does_not_keep_it(database):
+    """The loop closes a dropped generator in another context; the connection must come back all the same."""
+
+    async def pour():
+        async with db.transaction():
+            await ids.next_serial("poured")
+            yield 1
+
+    async def drop() -> None:
+        stream = pour()
+        async for _ in stream:
+            break
+        await asyncio.create_task(stream.aclose())
+
+    for _ in range(12):
+        await asyncio.create_task(drop())
+    async with asyncio.timeout(5), db.transaction():
+        assert await ids.next_serial("poured") == 1
+
+
 async def test_an_error_of_the_body_keeps_its_own_name(database):
     with pytest.raises(FileNotFoundError):
         async with db.transaction():
