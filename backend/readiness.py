@@ -1,7 +1,11 @@
 """Whether this process can serve: database reachable, schema current, storage writable. Used by /readyz and `doctor`."""
 
+from collections.abc import Sequence
+
 import payments
 from backend import wiring
+from backend.delivery import assignment, reviews
+from backend.onewindow import queries as onewindow
 from backend.wiring import APPS
 from kernel import clock, config, db, environment, http, migrate, outbox, storage
 from kernel.problems import DatabaseUnavailable
@@ -9,6 +13,10 @@ from kernel.settings import DatabaseSettings
 
 _SCHEMA_SECONDS = 30.0
 _LATE_MS = 15 * 60_000
+_MANY = 100
+_CALLS_SECONDS, _CALLS_LEAST = 3600, 3
+# Outcomes of a call to the one-window platform that brought nothing: not even a refusal of what we said.
+_UNHEARD = frozenset({"not_sent", "no_answer", "sign", "later"})
 _schema: tuple[float, str] | None = None
 
 
@@ -58,11 +66,41 @@ async def examination() -> dict[str, str]:
     found["设置名称"] = "；".join(config.unknown(*wiring.SETTINGS)) or "ok"
     for name, url in wiring.partner_addresses().items():
         found[name] = "ok" if await http.reachable(url) else f"连接不上 {url}"
-    now = clock.now_ms()
-    oldest = max((now - row["oldest_ms"] for row in await outbox.backlog()), default=0)
-    found["待发送的消息"] = "ok" if oldest < _LATE_MS else f"最早的已等待 {oldest // 60_000} 分钟，请用 outbox 命令查看"
-    dead = await outbox.dead(limit=100)
-    found["死信"] = "ok" if not dead else f"{len(dead)} 条，请用 outbox 命令查看原因"
-    differences = await payments.open_differences()
-    found["资金差异"] = "ok" if not differences else f"{len(differences)} 条待处理，请用 parked 命令查看"
-    return found
+    return found | await waiting()
+
+
+async def waiting() -> dict[str, str]:
+    """Work that is late and work that only a person can end; each line says how many and what to do."""
+    late = max((clock.now_ms() - row["oldest_ms"] for row in await outbox.backlog()), default=0)
+    return {
+        "待发送的消息": "ok" if late < _LATE_MS else f"最早的已等待 {late // 60_000} 分钟，请用 outbox 命令查看",
+        "死信": _none(await outbox.dead(limit=_MANY), "请用 outbox 命令查看原因，改好后用 outbox --revive 重新排队"),
+        "一窗调用": await _calls(),
+        "一窗报送": _none(await onewindow.parked(limit=_MANY), "请用 parked 命令查看原因，改好后用 resend 重新发送"),
+        "一窗事件": _none(
+            await onewindow.for_review(limit=_MANY), "请用 parked 命令查看，用 confirm-result 确认办结结果"
+        ),
+        "寄送复核": _none(await reviews.list_reviews(limit=_MANY), "请用 reviews 命令查看和处理"),
+        "包裹分配": _none(
+            await assignment.parcels_without_courier(limit=_MANY),
+            "没有投递员，请用 parcels 命令查看，用 parcels assign 分配",
+        ),
+        "应退的款": _none(await payments.refunds_due(limit=_MANY), "请用 parked 命令查看，由财务在支付商户平台退款"),
+        "资金差异": _none(await payments.open_differences(limit=_MANY), "请用 parked 命令查看"),
+    }
+
+
+def _none(rows: Sequence[object], remedy: str) -> str:
+    """Nothing waits, or how much does; a list that was cut says so."""
+    count = f"{_MANY} 条以上" if len(rows) >= _MANY else f"{len(rows)} 条"
+    return f"{count}待处理：{remedy}" if rows else "ok"
+
+
+async def _calls() -> str:
+    """One failure is the network; an hour of nothing else is a wrong address, key or a platform that is down."""
+    lately = await onewindow.lately(seconds=_CALLS_SECONDS)
+    if len(lately) < _CALLS_LEAST or any(call.outcome not in _UNHEARD for call in lately):
+        return "ok"
+    last = lately[0]
+    reason = " ".join(part for part in (last.code, last.message) if part) or "没有回应"
+    return f"最近 {len(lately)} 次调用全部失败，最后一次 {last.verb}：{reason}。请核对 ONEWINDOW_ 开头的设置并联系平台"

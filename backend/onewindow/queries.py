@@ -1,7 +1,7 @@
 """Reads of the one-window slice: where a case stands on its way to the window, and what waits for a person."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 from tortoise.expressions import Q
@@ -156,17 +156,24 @@ async def for_review(*, limit: int = 50, before_id: int | None = None) -> list[F
 
 async def calls(*, case_no: str, limit: int = 100) -> list[CallView]:
     """Every attempt about a case, newest first."""
-    rows = await Call.filter(case_no=case_no).order_by("-id").limit(limit)
-    return [
-        CallView(
-            verb=row.verb,
-            at=clock.local(row.created_at),
-            digest=row.digest,
-            info=row.info,
-            outcome=row.outcome,
-            code=row.code,
-            message=row.message,
-            duration_ms=row.duration_ms,
-        )
-        for row in rows
-    ]
+    return [_call(row) for row in await Call.filter(case_no=case_no).order_by("-id").limit(limit)]
+
+
+async def lately(*, seconds: int, limit: int = 20) -> list[CallView]:
+    """The newest attempts about anything that have ended, newest first."""
+    oldest = clock.now() - timedelta(seconds=seconds)
+    rows = await Call.all().order_by("-id").limit(limit)
+    return [_call(row) for row in rows if row.outcome != "begun" and row.created_at >= oldest]
+
+
+def _call(row: Call) -> CallView:
+    return CallView(
+        verb=row.verb,
+        at=clock.local(row.created_at),
+        digest=row.digest,
+        info=row.info,
+        outcome=row.outcome,
+        code=row.code,
+        message=row.message,
+        duration_ms=row.duration_ms,
+    )

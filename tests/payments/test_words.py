@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import payments
+from backend import readiness
 from payments import janitor
 from payments.models import Attempt, Bill, PaymentEvent
 from payments.states import VOCABULARY
@@ -54,3 +55,4 @@ async def test_finance_sees_what_is_owed_back(books) -> None:
     await payments.void_bills(subject=(await Bill.get(bill_no=bill_no)).subject, reason="已撤回")
     (due,) = await payments.refunds_due()
     assert (due["payment_no"], due["amount_fen"], due["cause"]) == (view.payment_no, 1000, "withdrawal")
+    assert (await readiness.waiting())["应退的款"].startswith("1 条")
