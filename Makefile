@@ -3,8 +3,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 RUN := .run
+ENVIRONMENT := $(abspath $(or $(RUN_FOLDER),$(RUN)))/environment
 
-.PHONY: help setup setup-dev run demo test check format lint types imports bench kill chaos clean openapi
+.PHONY: help setup setup-dev run demo zsb test check format lint types imports bench kill clean openapi
 
 help: ## 列出所有命令
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -20,6 +21,10 @@ run: setup ## 启动整个产品：接口、后台任务、沙箱合作方（Ctr
 
 demo: setup ## 在 make run 运行时，演示一次完整办事
 	@$(PY) -m deploy.local.demo
+
+zsb: setup ## 对 make run 的数据执行后台命令，例如 make zsb ARGS="doctor"
+	@test -r "$(ENVIRONMENT)" || { echo '还没有本地运行的配置（$(ENVIRONMENT)）：请先执行一次 make run'; exit 1; }
+	@set -a; . "$(ENVIRONMENT)"; set +a; exec $(PY) -m backend $(or $(ARGS),--help)
 
 test: setup-dev ## 在 SQLite 和 PostgreSQL + Redis 上跑全部测试
 	@deploy/test.sh

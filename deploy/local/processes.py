@@ -37,10 +37,12 @@ class Managed:
     environment: Mapping[str, str]
     log: Path
     process: asyncio.subprocess.Process | None = field(default=None)
+    _began_at: int = 0
 
     async def start(self) -> None:
         """Starts it in a process group of its own, so that Ctrl-C reaches only us and we stop them in order."""
         with self.log.open("ab") as log:
+            self._began_at = log.tell()
             self.process = await asyncio.create_subprocess_exec(
                 *self.command, cwd=ROOT, env=dict(self.environment), stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True, preexec_fn=end_with_parent,
@@ -72,9 +74,9 @@ class Managed:
             await self.process.wait()
 
     def last_words(self, lines: int = 12) -> str:
-        """The end of its log, for the message that explains why it did not start."""
+        """The end of what this start wrote to its log: words of an earlier run would explain the wrong thing."""
         try:
-            text = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            text = self.log.read_bytes()[self._began_at :].decode(errors="replace").strip().splitlines()
         except OSError:
             return ""
         return "\n".join("    " + line for line in text[-lines:])
@@ -113,6 +115,16 @@ def read_environment(path: Path) -> dict[str, str]:
             name, _, value = line.partition("=")
             pairs[name] = "".join(shlex.split(value))
     return pairs
+
+
+def write_environment(path: Path, settings: Mapping[str, str]) -> None:
+    """Writes KEY=value lines for a shell and for `read_environment`; only the owner may read them."""
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.writelines(f"{name}={shlex.quote(value)}\n" for name, value in sorted(settings.items()))
+    fresh.replace(path)
 
 
 def port(name: str, default: int) -> int:

@@ -20,9 +20,12 @@ from deploy.local.processes import (
     python,
     read_environment,
     until_listening,
+    write_environment,
 )
 
 _SANDBOX_PORTS = 6
+# What a shell has of its own and an operator's command must not get from a file.
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -42,7 +45,7 @@ class LocalRun:
 
     def base_environment(self) -> dict[str, str]:
         """What the product needs to know beside the partners."""
-        kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")}
+        kept = {k: v for k, v in os.environ.items() if k in _INHERITED}
         return kept | {
             "PYTHONUNBUFFERED": "1",
             "DATABASE_URL": os.environ.get("DATABASE_URL", f"sqlite://{self.folder / 'zsb.sqlite3'}"),
@@ -56,15 +59,36 @@ class LocalRun:
     async def start(self) -> None:
         """Starts everything in order; raises StartFailed with a Chinese explanation."""
         self._check_ports()
-        for name in ("logs", "data"):
-            (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.environment = self.base_environment()
+        self._prepare_folder()
         # Side by side what does not wait for each other: a person is watching.
         await _all(self.start_sandbox(), self.migrate())
+        self.write_environment()
         await self.fill_database()
         await _all(self.tell_sandbox_the_items(), self.start_product())
 
+    def _prepare_folder(self) -> None:
+        try:
+            for name in ("logs", "data", "sandbox"):
+                (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.environment = self.base_environment()
+        except OSError as error:
+            raise StartFailed(
+                f"不能在 {self.folder} 里建立运行数据（{error.filename or self.folder}：{os.strerror(error.errno or 0)}）。"
+                "请检查它是不是一个可写的文件夹，或用 RUN_FOLDER=别的文件夹 make run 另选一处"
+            ) from None
+
+    def write_environment(self) -> None:
+        """What `make zsb` reads, so that a person's command finds the same database, keys and partners."""
+        write_environment(
+            self.folder / "environment", {k: v for k, v in self.environment.items() if k not in _INHERITED}
+        )
+
     def _check_ports(self) -> None:
+        if self.api_port in range(self.sandbox_port, self.sandbox_port + _SANDBOX_PORTS):
+            raise StartFailed(
+                f"API_PORT={self.api_port} 落在沙箱要用的端口 {self.sandbox_port} 到 "
+                f"{self.sandbox_port + _SANDBOX_PORTS - 1} 里，请换一个，或改 SANDBOX_PORT"
+            )
         wanted = {self.api_port: "API_PORT", **{self.sandbox_port + n: "SANDBOX_PORT" for n in range(_SANDBOX_PORTS)}}
         taken = {port: name for port, name in wanted.items() if is_taken(port)}
         if taken:
@@ -78,7 +102,7 @@ class LocalRun:
         """The partners, each over its real wire protocol."""
         say("· 启动沙箱合作方（微信、人口库、微信支付、一窗受理、邮政快递）")
         folder = self.folder / "sandbox"
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         child = self._child(
             "沙箱", "sandbox", "-m", "sandbox", "--run-folder", str(folder), "--base-port", str(self.sandbox_port),
             "--product-url", f"http://127.0.0.1:{self.api_port}",
@@ -202,6 +226,7 @@ async def _serve(run: LocalRun) -> int:
     say(f"  沙箱页面    http://127.0.0.1:{run.sandbox_port}/   （扮演微信用户、银行、窗口人员、快递员）")
     say(f"  日志        {run.folder / 'logs'}/")
     say("  演示一次完整办事：另开一个终端执行 make demo")
+    say('  后台命令    另开一个终端执行 make zsb ARGS="doctor"')
     say("  按 Ctrl-C 停止\n")
     child = await run.first_to_end()
     say(f"✗ {child.name} 意外退出（日志 {child.log}）：\n{child.last_words()}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.processes import ROOT, is_taken
+from deploy.local.processes import ROOT, Managed, is_taken
 from tests.conftest import ENGINE
 from tests.journeys.stack import free_block
 
@@ -60,6 +60,15 @@ def _clean() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR")}
 
 
+def zsb(folder: Path, arguments: str) -> tuple[int, str]:
+    """An operator's command in a second terminal."""
+    ended = subprocess.run(
+        ["make", "zsb", f"ARGS={arguments}"], cwd=ROOT, env=_clean() | {"RUN_FOLDER": str(folder)}, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False,
+    )  # fmt: skip
+    return ended.returncode, ended.stdout
+
+
 def _processes(mark: str) -> list[tuple[int, str]]:
     found = []
     for entry in Path("/proc").iterdir():
@@ -108,6 +117,31 @@ def test_it_starts_and_ctrl_c_ends_every_process_in_order(terminal):
     assert "Traceback" not in text
     for log in (run.folder / "run" / "logs").iterdir():
         assert "Traceback" not in log.read_text(encoding="utf-8"), log
+
+
+def test_an_operators_command_finds_the_local_run(terminal):
+    """Same database, keys and partners as the running product, and the file that tells them is nobody else's."""
+    if not only_once():
+        return
+    run = terminal()
+    run.until("按 Ctrl-C 停止")
+    assert 'make zsb ARGS="doctor"' in run.text()
+    environment = run.folder / "run" / "environment"
+    assert environment.stat().st_mode & 0o777 == 0o600
+    code, text = zsb(run.folder / "run", "doctor")
+    assert code == 0, text
+    assert "一切正常" in text
+    code, text = zsb(run.folder / "run", "courier create li.qiang --name '李强' --areas 620981")
+    assert code == 0, text
+    assert "已建立投递员 李" in text
+
+
+def test_an_operators_command_before_any_run_says_what_to_do(tmp_path):
+    if not only_once():
+        return
+    code, text = zsb(tmp_path / "never", "doctor")
+    assert code != 0
+    assert "请先执行一次 make run" in text
 
 
 @pytest.mark.parametrize("ending", ["ctrl-c", "closed terminal", "killed make", "killed run"])
@@ -162,3 +196,32 @@ def test_a_port_that_is_taken_is_named_with_the_way_out(terminal):
     assert f"端口 {port} 已被占用" in text
     assert "API_PORT=" in text
     assert "Traceback" not in text
+
+
+def test_a_port_among_the_sandbox_s_own_is_refused_at_once(terminal):
+    if not only_once():
+        return
+    run = terminal(API_PORT="18103", SANDBOX_PORT="18100")
+    assert run.make.wait(20) != 0
+    assert "API_PORT=18103 落在沙箱要用的端口 18100 到 18105 里" in run.text()
+    assert "启动沙箱" not in run.text()
+
+
+def test_a_folder_that_is_a_file_is_named(terminal, tmp_path):
+    if not only_once():
+        return
+    (tmp_path / "occupied").write_text("mine")
+    run = terminal(RUN_FOLDER=str(tmp_path / "occupied"))
+    assert run.make.wait(20) != 0
+    assert f"不能在 {tmp_path / 'occupied'} 里建立运行数据" in run.text()
+    assert "Traceback" not in run.text()
+
+
+async def test_last_words_are_those_of_this_start(tmp_path):
+    log = tmp_path / "child.log"
+    log.write_text("words of yesterday\n")
+    child = Managed("子进程", [sys.executable, "-c", "print('words of today')"], _clean(), log)
+    await child.start()
+    await child.wait()
+    assert "today" in child.last_words()
+    assert "yesterday" not in child.last_words()
