@@ -13,12 +13,13 @@ from backend.cases.contents import Draft
 from backend.cases.corrections import LABELS as CORRECTION_LABELS
 from backend.cases.corrections import list_of
 from backend.cases.models import Attachment, Case, Correction, Event
-from backend.cases.ports import CasePackage, PackageCorrection, PackageMaterial
+from backend.cases.ports import Applicant, CasePackage, PackageCorrection, PackageMaterial
 from backend.cases.results import CertificateView, ResultFileView, certificates_of, files_of, outcome_text
 from backend.cases.states import CASE, Action, CaseState
 from backend.cases.texts import sentence
 from backend.catalog import queries as catalog
 from backend.catalog.views import ItemVersion
+from backend.identity import queries as identity
 from backend.identity.actor import Actor
 from kernel import clock, db
 from kernel.crypto import unseal_text
@@ -224,7 +225,7 @@ async def package(*, case_no: str) -> CasePackage:
         item_name=case.item_name,
         region_code=case.region_code,
         submitted_at=case.submitted_at,
-        applicant=contents.applicant_of(case),
+        applicant=await _applicant(case),
         form=contents.form_of(case),
         materials=tuple(_package_material(row, names) for row in rows),
         deferred_codes=tuple(case.deferred_codes),
@@ -343,6 +344,15 @@ async def _result(case: Case) -> ResultView | None:
         certificates=await certificates_of(case),
         files=await files_of(case),
     )
+
+
+async def _applicant(case: Case) -> Applicant:
+    """As frozen at submission. A phone bound only later counts too: without one the platform takes no case."""
+    frozen = contents.applicant_of(case)
+    if frozen.phone:
+        return frozen
+    phone = (await identity.person(case.account_ref)).phone
+    return msgspec.structs.replace(frozen, phone=phone or "")
 
 
 def _package_material(row: Attachment, names: dict[str, str]) -> PackageMaterial:

@@ -12,19 +12,13 @@ from backend.cases.screening import MaterialChoice
 from backend.cases.states import CASE, Action, By, CaseState
 from backend.catalog import queries as catalog
 from backend.catalog.views import ItemVersion
-from backend.identity.actor import ASSURANCE_LABELS, FACE, NAME_AND_ID, PHONE, Actor
+from backend.identity.actor import ASSURANCE_LABELS, FACE, NAME_AND_ID, PHONE, Actor, AssuranceTooLow
 from kernel import clock, db
 from kernel.idempotency import Idempotency, run_once
-from kernel.problems import Conflict, FieldError, Forbidden, Invalid, Problem, TooMany
+from kernel.problems import Conflict, FieldError, Forbidden, Invalid, TooMany
 
 MAX_REASON_LENGTH = 200
 _FREE_MATERIALS = 60
-
-
-class AssuranceTooLow(Problem):
-    """The item asks for a surer identity than this session has; `extra.action` names the step that helps."""
-
-    status, code, title = 428, "assurance-too-low", "办理这个事项前，请先完成身份认证"
 
 
 class ItemNotOnline(Conflict):

@@ -19,7 +19,8 @@ from backend.catalog import forms
 from backend.catalog import queries as catalog
 from backend.catalog.views import ItemVersion
 from backend.identity import queries as identity
-from backend.identity.actor import Actor
+from backend.identity.actor import PHONE, Actor, AssuranceTooLow
+from backend.identity.views import Person
 from kernel import clock
 from kernel.idempotency import Idempotency, run_once
 from kernel.problems import FieldError, Invalid
@@ -71,7 +72,8 @@ async def submit(*, actor: Actor, case_no: str, submission: Submission, idem: Id
         CASE.step(case.state, Action.SUBMIT, by=By.APPLICANT)
         item = await catalog.version(case.item_version_id)
         require_assurance(actor, item)
-        await _fill(case, actor, item, submission)
+        person = await _reachable(actor)
+        await _fill(case, person, item, submission)
         put_query_password(case, password)
         await steps.take(case, Action.SUBMIT, steps.Fact(by=By.APPLICANT, at=clock.now()))
         bill_nos = await _issue_bills(case, item)
@@ -93,9 +95,20 @@ async def submit(*, actor: Actor, case_no: str, submission: Submission, idem: Id
     return await run_once(idem, Submitted, work)
 
 
-async def _fill(case: Case, actor: Actor, item: ItemVersion, submission: Submission) -> None:
+async def _reachable(actor: Actor) -> Person:
+    """Who applies. The window takes no case without a phone number: better refused before money is taken than after."""
+    person = await identity.person(actor.account_ref)
+    if person.phone is None:
+        raise AssuranceTooLow(
+            "请先绑定手机号，再提交申请，窗口要能联系到您。",
+            extra={"required_level": PHONE, "current_level": person.assurance_level, "action": "bind_phone"},
+        )
+    return person
+
+
+async def _fill(case: Case, person: Person, item: ItemVersion, submission: Submission) -> None:
     """Judge everything at once, then put it into the row; nothing is written when anything is wrong."""
-    files = await contents.usable(actor.account_ref, submission.materials)
+    files = await contents.usable(person.account_ref, submission.materials)
     screened = screen(
         rules=item.materials,
         choices=submission.materials,
@@ -114,7 +127,7 @@ async def _fill(case: Case, actor: Actor, item: ItemVersion, submission: Submiss
     if errors:
         raise SubmissionIncomplete(errors=errors)
     contents.put_form(case, submission.form)
-    contents.put_applicant(case, await identity.person(actor.account_ref))
+    contents.put_applicant(case, person)
     contents.put_delivery(case, submission.delivery)
     case.draft_sealed = None
     case.data_version = 1

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from kernel.problems import Problem
+
 Role = Literal["citizen", "courier", "agent"]
 
 # Assurance levels (可信等级): how sure we are who the person is. Adapters map other scales onto this one.
@@ -20,6 +22,12 @@ ASSURANCE_LABELS = {
     NAME_AND_ID: "已实名",
     FACE: "已刷脸核验",
 }
+
+
+class AssuranceTooLow(Problem):
+    """What is wanted asks for a surer identity than this session has; `extra.action` names the step that helps."""
+
+    status, code, title = 428, "assurance-too-low", "办理这个事项前，请先完成身份认证"
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):

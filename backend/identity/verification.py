@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from backend.formats import identity_number, names, phones
 from backend.identity import attempts
-from backend.identity.actor import NAME_AND_ID, PHONE, Actor
+from backend.identity.actor import NAME_AND_ID, PHONE, Actor, AssuranceTooLow
 from backend.identity.models import Account, Verification
 from backend.identity.ports import RegisterOutcome, runtime
 from backend.identity.views import Me, me_of
@@ -77,7 +77,8 @@ async def verify_identity(*, actor: Actor, name: str, id_number: str, idem: Idem
 
     Three beats: the question is written down, the register is asked outside any transaction, the answer is written
     down.
-    Raises Invalid (every fault of the input at once), TooMany, IdentityMismatch, IdentityBlocked, IdentityNeedsClerk,
+    Raises Invalid (every fault of the input at once), AssuranceTooLow while no phone is bound: the window must be
+    able to reach whom it serves, and takes no case without a number. Further TooMany, IdentityMismatch, IdentityBlocked, IdentityNeedsClerk,
     IdentityFixed, PartnerDown. An unclear answer concludes nothing.
     """
     checked_name, checked_number = _checked(name, id_number)
@@ -110,6 +111,15 @@ async def _is_new(actor: Actor, index: str) -> bool:
     if account is None:
         raise NotFound
     if account.assurance_level < NAME_AND_ID:
+        if account.phone_sealed is None:
+            raise AssuranceTooLow(
+                "请先绑定手机号，再完成实名认证。",
+                extra={
+                    "required_level": PHONE,
+                    "current_level": account.assurance_level,
+                    "action": "bind_phone",
+                },
+            )
         return True
     if account.id_index != index:
         raise IdentityFixed("如需更换实名信息，请本人带身份证到政务服务大厅办理")

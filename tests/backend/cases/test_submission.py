@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 import payments
-from backend.cases import handlers, queries, service, submission
+from backend.cases import contents, handlers, queries, service, submission
 from backend.cases.contents import Draft
 from backend.cases.models import Attachment, Case, Event
 from backend.cases.ports import DeliveryWish, Recipient
@@ -18,6 +18,8 @@ from backend.cases.screening import MaterialChoice, Promise
 from backend.cases.service import AssuranceTooLow, DraftsTooMany, ItemNotOnline
 from backend.cases.submission import SubmissionIncomplete
 from backend.catalog import queries as catalog
+from backend.identity import queries as queries_of_identity
+from backend.identity.models import Account
 from kernel import db, outbox
 from kernel.idempotency import KeyReused
 from kernel.problems import Conflict, Forbidden, Invalid, NotFound, Problem
@@ -123,6 +125,27 @@ async def test_a_submitted_case_is_no_draft_any_more(world):
 
 
 # ---------------------------------------------------------------------------------------------- submitting
+
+
+async def test_without_a_phone_nothing_is_taken_and_the_step_that_helps_is_named(world):
+    """The platform takes no case without a number, and by then the fee would have been paid."""
+    case_no = await world.draft()
+    await Account.filter(ref=world.citizen.account_ref).update(phone_sealed=None, phone_mask=None)
+    with pytest.raises(AssuranceTooLow) as refused:
+        await submit(world, case_no)
+    assert refused.value.status == 428 and "请先绑定手机号" in refused.value.detail
+    assert refused.value.extra == {"required_level": 1, "current_level": 2, "action": "bind_phone"}
+    assert await world.state(case_no) == "DRAFT" and await payments.bills_of(f"case:{case_no}") == []
+
+
+async def test_a_phone_bound_after_the_submission_reaches_the_platform(world):
+    """A case that an earlier version let through without a number is parked there until the number is known."""
+    case_no = await world.submitted()
+    row = await world.case(case_no)
+    account = await queries_of_identity.person(world.citizen.account_ref)
+    contents.put_applicant(row, msgspec.structs.replace(account, phone=None, phone_mask=None))
+    await row.save()
+    assert (await queries.package(case_no=case_no)).applicant.phone == "13900000001"
 
 
 async def test_accepted_means_everything_is_there(world):

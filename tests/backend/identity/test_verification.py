@@ -7,6 +7,7 @@ import hashlib
 import pytest
 
 from backend.identity import login, queries, verification
+from backend.identity.actor import AssuranceTooLow
 from backend.identity.models import Account, Verification
 from backend.identity.ports import RegisterOutcome
 from kernel import db
@@ -15,8 +16,11 @@ from kernel.problems import Invalid, NotFound, PartnerDown, Problem, TooMany
 from tests.backend.identity.fakes import LI, WANG
 
 
-def verify(actor, person=WANG, idem=None):
-    return verification.verify_identity(actor=actor, name=person[0], id_number=person[1], idem=idem)
+async def verify(actor, person=WANG, idem=None):
+    """With a phone bound before, as the phone's screens do it."""
+    if (await queries.person(actor.account_ref)).phone is None:
+        await verification.bind_phone(actor=actor, code="phone-13900000001")
+    return await verification.verify_identity(actor=actor, name=person[0], id_number=person[1], idem=idem)
 
 
 async def level(actor):
@@ -56,7 +60,7 @@ async def test_the_next_request_sees_the_new_level(partners):
 
 
 async def test_the_input_is_normalised_before_the_register_is_asked(citizen, register):
-    await verification.verify_identity(actor=citizen, name=" 李大年 ", id_number="57010119740923019x")
+    await verify(citizen, (" 李大年 ", "57010119740923019x"))
     assert register.questions[0][:2] == LI
 
 
@@ -85,7 +89,7 @@ async def test_each_answer_of_the_register_has_its_own_words(citizen, register, 
     problem = refused.value
     assert (problem.status, problem.code) == (status, code) and words in problem.detail
     assert WANG[0] not in problem.detail and WANG[1] not in problem.detail
-    assert await level(citizen) == 0 and (await queries.person(citizen.account_ref)).name is None
+    assert await level(citizen) == 1 and (await queries.person(citizen.account_ref)).name is None
     assert (await Verification.get()).outcome == outcome.value
 
 
@@ -173,7 +177,17 @@ async def test_a_repeated_request_gets_the_first_answer(citizen, register):
 
 async def test_a_phone_bound_later_keeps_level_two(citizen):
     await verify(citizen)
-    assert (await verification.bind_phone(actor=citizen, code="phone-13900000001")).assurance_level == 2
+    assert (await verification.bind_phone(actor=citizen, code="phone-13900000002")).assurance_level == 2
+
+
+async def test_the_phone_comes_before_the_name(citizen, register):
+    """Without a number the window takes no case: who proves only the name would pay and then be refused."""
+    with pytest.raises(AssuranceTooLow) as refused:
+        await verification.verify_identity(actor=citizen, name=WANG[0], id_number=WANG[1])
+    assert refused.value.status == 428 and "请先绑定手机号，再完成实名认证" in refused.value.detail
+    assert refused.value.extra == {"required_level": 1, "current_level": 0, "action": "bind_phone"}
+    assert register.questions == [] and await Verification.all().count() == 0
+    assert (await verify(citizen)).assurance_level == 2, "and no try was lost"
 
 
 async def test_couriers_have_no_citizen_account(partners):
