@@ -7,7 +7,7 @@ import time
 import aiohttp
 
 from deploy.local.people import Cast, Unexpected
-from deploy.local.processes import StartFailed, is_taken, port
+from deploy.local.processes import ROOT, StartFailed, inherited, is_taken, port, python, read_environment, run_folder
 from deploy.local.story import Story
 
 _STEPS = 14
@@ -17,6 +17,21 @@ def say(text: str) -> None:
     """One line to the person at the terminal."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+async def give_parcel(waybill_no: str, courier_login: str) -> None:
+    """What the dispatcher types when several couriers cover the place. Raises Unexpected with the command's own words."""
+    environment = run_folder() / "environment"
+    if not environment.exists():
+        raise Unexpected(f"没有 {environment}：请重新执行 make run，再试一次")
+    process = await asyncio.create_subprocess_exec(
+        *python("-m", "backend", "parcels", "assign", waybill_no, courier_login, "--clerk", "演示"), cwd=ROOT,
+        env=inherited() | read_environment(environment), stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    output = (await process.communicate())[0].decode(errors="replace").strip()
+    if process.returncode != 0:
+        raise Unexpected(f"包裹 {waybill_no} 不能分配给 {courier_login}：{output}")
 
 
 async def main() -> int:
@@ -35,6 +50,7 @@ async def main() -> int:
         story = Story(
             Cast(session, f"http://127.0.0.1:{api_port}", sandbox_port),
             lambda text: say(f"  [{done + 1:>2}/{_STEPS}] {text}"),
+            dispatch=give_parcel,
         )
         say("演示：补办老年人优待证——从登录到证件到手\n")
         try:

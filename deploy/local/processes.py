@@ -14,6 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
+# What a shell has of its own and an operator's command must not get from a file.
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
 
@@ -125,6 +127,16 @@ def write_environment(path: Path, settings: Mapping[str, str]) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.writelines(f"{name}={shlex.quote(value)}\n" for name, value in sorted(settings.items()))
     fresh.replace(path)
+
+
+def inherited() -> dict[str, str]:
+    """What a child gets of the terminal's environment; everything else is told to it."""
+    return {name: os.environ[name] for name in INHERITED if name in os.environ}
+
+
+def run_folder() -> Path:
+    """Where the local run keeps everything it has."""
+    return Path(os.environ.get("RUN_FOLDER") or ROOT / ".run").absolute()
 
 
 def port(name: str, default: int) -> int:

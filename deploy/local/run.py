@@ -11,21 +11,22 @@ from typing import Any
 
 from deploy.local import secrets
 from deploy.local.processes import (
+    INHERITED,
     ROOT,
     Managed,
     StartFailed,
     end_with_parent,
+    inherited,
     is_taken,
     port,
     python,
     read_environment,
+    run_folder,
     until_listening,
     write_environment,
 )
 
 _SANDBOX_PORTS = 6
-# What a shell has of its own and an operator's command must not get from a file.
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -45,8 +46,7 @@ class LocalRun:
 
     def base_environment(self) -> dict[str, str]:
         """What the product needs to know beside the partners."""
-        kept = {k: v for k, v in os.environ.items() if k in _INHERITED}
-        return kept | {
+        return inherited() | {
             "PYTHONUNBUFFERED": "1",
             "DATABASE_URL": os.environ.get("DATABASE_URL", f"sqlite://{self.folder / 'zsb.sqlite3'}"),
             "DATA_FOLDER": str(self.folder / "data"),
@@ -80,7 +80,7 @@ class LocalRun:
     def write_environment(self) -> None:
         """What `make zsb` reads, so that a person's command finds the same database, keys and partners."""
         write_environment(
-            self.folder / "environment", {k: v for k, v in self.environment.items() if k not in _INHERITED}
+            self.folder / "environment", {k: v for k, v in self.environment.items() if k not in INHERITED}
         )
 
     def _check_ports(self) -> None:
@@ -192,9 +192,8 @@ async def main() -> int:
     stop = asyncio.Event()
     for sign in _SIGNALS:  # a closed terminal (SIGHUP) must not leave processes behind either
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
-    folder = Path(os.environ.get("RUN_FOLDER") or ROOT / ".run").absolute()
     try:
-        run = LocalRun(folder, api_port=port("API_PORT", 8000), sandbox_port=port("SANDBOX_PORT", 18100))
+        run = LocalRun(run_folder(), api_port=port("API_PORT", 8000), sandbox_port=port("SANDBOX_PORT", 18100))
     except StartFailed as error:
         say(f"✗ {error}")
         return 2

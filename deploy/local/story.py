@@ -5,7 +5,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,7 +17,10 @@ ITEM, REGION, TOWN = "YM-YDZ-BB", "620981000000", "620981102203"
 PERSON, NAME, ID_NUMBER = "zhangguilan", "张桂兰", "57098119530412002X"
 COURIER_LOGIN, COURIER_PASSWORD = "demo-courier", "demo-courier-2026"
 _TAPS = 6
+_ASSIGN_SECONDS = 20
 Say = Callable[[str], None]
+# Gives the parcel of a waybill to the courier with a login name, as a dispatcher at the window would.
+Dispatch = Callable[[str, str], Awaitable[None]]
 
 
 @dataclass
@@ -38,6 +41,7 @@ class Story:
     money_paid_fen: int = 0
     # Carriers tell time in whole seconds; without a breath between its steps a played story would seem out of order.
     breath_seconds: float = 1.1
+    dispatch: Dispatch | None = None
 
     def key(self, step: str) -> str:
         """The idempotency key of a step, made before it is first sent and kept for every repeat."""
@@ -222,7 +226,7 @@ class Story:
     async def pick_up(self) -> None:
         """The courier logs in, sees the parcel and takes it at the window; the carrier's scans follow."""
         await self.log_courier_in()
-        await until("包裹分配给快递员", self._with_courier)
+        await self._wait_for_courier()
         await self._courier.call("POST", f"/api/v1/courier/parcels/{self.waybill_no}/pickup", key=self.key("pickup"))
         self.say("快递员在窗口取件")
         await asyncio.sleep(self.breath_seconds)
@@ -237,6 +241,18 @@ class Story:
             "POST", "/api/v1/courier/login", {"login_name": COURIER_LOGIN, "password": COURIER_PASSWORD}
         )
         self._courier.token = answer["access_token"]
+
+    async def _wait_for_courier(self) -> None:
+        """Assigned by itself while one courier covers the place; where several do, somebody has to choose."""
+        if self.dispatch is not None and await self._with_courier() is None:
+            await self.dispatch(self.waybill_no, COURIER_LOGIN)
+        try:
+            await until("包裹分配给快递员", self._with_courier, seconds=_ASSIGN_SECONDS)
+        except Unexpected:
+            raise Unexpected(
+                f"包裹 {self.waybill_no} 没有分给投递员 {COURIER_LOGIN}：可能有几名投递员都负责这个地方，或演示投递员已停用。"
+                f'请执行 make zsb ARGS="parcels assign {self.waybill_no} {COURIER_LOGIN} --clerk 姓名"'
+            ) from None
 
     async def _with_courier(self) -> Json | None:
         page = await self._courier.call("GET", "/api/v1/courier/parcels")
