@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from backend.cases.models import Attachment, Case
+from backend.cases.models import Attachment, Case, Material
 from backend.cases.ports import Applicant, DeliveryWish
 from backend.cases.screening import MaterialChoice
 from backend.identity.views import Person
@@ -125,6 +125,11 @@ async def usable(account_ref: str, choices: Iterable[MaterialChoice]) -> dict[st
         *db.values_of(list(refs)),
     )
     return {row["ref"]: Usable(*row) for row in rows}
+
+
+async def sha256_of(account_ref: str, refs: Iterable[str]) -> dict[str, str]:
+    """What was sent for each of the person's own files, to recognise one picture under two ids."""
+    return {row.ref: row.sha256 for row in await Material.filter(account_ref=account_ref, ref__in=list(refs))}
 
 
 async def attach(case: Case, choices: Sequence[MaterialChoice], files: Mapping[str, Usable], *, version: int) -> None:

@@ -108,7 +108,9 @@ async def answer(
         files = await contents.usable(actor.account_ref, materials)
         item = await catalog.version(case.item_version_id)
         asked = list_of(case_no, correction)
-        if errors := _errors(item, asked, materials, {r: row.state for r, row in files.items()}, form):
+        errors = _errors(item, asked, materials, {r: row.state for r, row in files.items()}, form)
+        errors += await _unchanged(case, asked, materials)
+        if errors:
             raise SubmissionIncomplete(errors=errors)
         case.data_version += 1
         await contents.attach(case, materials, files, version=case.data_version)
@@ -200,6 +202,26 @@ def _errors(
     elif any(not line.material_code for line in asked.items):
         errors.append(FieldError("/form", "补正清单要求修改表单，请修改后提交"))
     return errors
+
+
+async def _unchanged(case: Case, asked: CorrectionList, materials: tuple[MaterialChoice, ...]) -> list[FieldError]:
+    """The very photo the office did not take would come back, and the law allows one list only.
+
+    Files count by their content: the same picture sent anew has another id. Of several photos of one requirement some
+    may stay, but not all.
+    """
+    listed = {line.material_code for line in asked.items}
+    before: dict[str, set[str]] = {}
+    for row in await contents.attached(case):
+        before.setdefault(row.code, set()).add(row.material.sha256)
+    chosen = [choice for choice in materials if choice.code in listed and choice.code in before]
+    sent = await contents.sha256_of(case.account_ref, {ref for choice in chosen for ref in choice.material_ids})
+    return [
+        FieldError(f"/materials/{choice.code}/{index}", "这就是被退回的那张照片，请重新拍摄")
+        for choice in chosen
+        if {sent.get(ref) for ref in choice.material_ids} <= before[choice.code]
+        for index in range(len(choice.material_ids))
+    ]
 
 
 def _deadline(at: datetime, deadline_on: date | None) -> datetime:

@@ -10,7 +10,7 @@ import pytest
 
 from backend.cases import corrections, progress, queries, service
 from backend.cases.corrections import CorrectionClosed
-from backend.cases.models import Attachment, Correction
+from backend.cases.models import Attachment, Correction, Material
 from backend.cases.ports import Applied, Outcome, Shortcoming
 from backend.cases.screening import MaterialChoice
 from backend.cases.submission import SubmissionIncomplete
@@ -117,6 +117,31 @@ async def test_an_answer_names_every_fault_at_once(world):
     assert {error.pointer for error in refused.value.errors} == {"/form/reason", "/form/contact_mobile"}
     await answer(world, case_no, form=FORM | {"reason": "损坏"})
     assert (await queries.package(case_no=case_no)).form["reason"] == "损坏"
+
+
+async def test_the_photo_the_clerk_rejected_is_not_taken_again(world):
+    """Neither under its old id nor sent anew, where the same picture has another id."""
+    case_no = await asked(world, items=LIST[:1])
+    row = await Attachment.get(code="PHOTO", until_version=None).prefetch_related("material")
+    twin = await world.photo()
+    await Material.filter(ref=twin).update(sha256=row.material.sha256)
+    for same in (row.material.ref, twin):
+        with pytest.raises(SubmissionIncomplete) as refused:
+            choice = MaterialChoice(code="PHOTO", material_ids=(same,))
+            await corrections.answer(actor=world.citizen, case_no=case_no, number=1, materials=(choice,))
+        (error,) = refused.value.errors
+        assert (error.pointer, error.message) == ("/materials/PHOTO/0", "这就是被退回的那张照片，请重新拍摄")
+    assert await world.state(case_no) == "CORRECTING"
+    assert (await answer(world, case_no, codes=("PHOTO",))).status == "submitted"
+
+
+async def test_of_two_photos_the_good_one_may_stay(world):
+    listed = Shortcoming(material_code="IDCARD", problem="背面看不清")
+    case_no = await asked(world, items=(listed,))
+    good = (await Attachment.get(code="IDCARD", until_version=None).prefetch_related("material")).material.ref
+    choice = MaterialChoice(code="IDCARD", material_ids=(good, await world.photo()))
+    moved = await corrections.answer(actor=world.citizen, case_no=case_no, number=1, materials=(choice,))
+    assert moved.status == "submitted"
 
 
 async def test_only_the_applicant_answers_and_only_what_was_asked(world):
