@@ -7,13 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
+import structlog
 
 import payments
 from backend.cases import contents, numbers, readiness, runtime, steps
 from backend.cases.models import Case
 from backend.cases.ports import DeliveryWish
 from backend.cases.screening import MaterialChoice, Promise, delivery_errors, screen
-from backend.cases.service import put_query_password, require_assurance, require_citizen
+from backend.cases.service import put_query_password, require_assurance, require_citizen, save_draft
 from backend.cases.states import CASE, Action, By
 from backend.catalog import forms
 from backend.catalog import queries as catalog
@@ -24,6 +25,8 @@ from backend.identity.views import Person
 from kernel import clock
 from kernel.idempotency import Idempotency, run_once
 from kernel.problems import FieldError, Invalid
+
+log = structlog.get_logger(__name__)
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,7 +95,34 @@ async def submit(*, actor: Actor, case_no: str, submission: Submission, idem: Id
             deferred_codes=tuple(case.deferred_codes),
         )
 
-    return await run_once(idem, Submitted, work)
+    try:
+        return await run_once(idem, Submitted, work)
+    except SubmissionIncomplete:
+        await _keep(actor, case_no, submission)
+        raise
+
+
+async def _keep(actor: Actor, case_no: str, submission: Submission) -> None:
+    """What was refused stays in the draft, in a transaction of its own; that must never hide why it was refused."""
+    try:
+        files = await contents.usable(actor.account_ref, submission.materials)
+        draft = contents.Draft(
+            form=submission.form,
+            materials=tuple(
+                MaterialChoice(
+                    code=choice.code,
+                    material_ids=tuple(
+                        ref for ref in choice.material_ids if ref in files and files[ref].state == "clean"
+                    ),
+                )
+                for choice in submission.materials
+            ),
+            delivery=msgspec.to_builtins(submission.delivery),
+            promise=msgspec.to_builtins(submission.promise),
+        )
+        await save_draft(actor=actor, case_no=case_no, draft=draft)
+    except Exception as error:
+        log.warning("cases.draft_not_kept", case_no=case_no, error=type(error).__name__)
 
 
 async def _reachable(actor: Actor) -> Person:

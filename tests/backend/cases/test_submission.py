@@ -127,6 +127,28 @@ async def test_a_submitted_case_is_no_draft_any_more(world):
 # ---------------------------------------------------------------------------------------------- submitting
 
 
+async def test_a_refused_submission_stays_in_the_draft(world):
+    """docs/problems.md promises it: nobody types a form twice because a photo was missing."""
+    case_no = await world.draft()
+    photo, foreign = await world.photo(), await world.photo(world.neighbour)
+    wanted = await world.submission(
+        form={"reason": "遗失"}, materials=(MaterialChoice(code="PHOTO", material_ids=(photo, foreign)),), delivery=MAIL
+    )
+    with pytest.raises(SubmissionIncomplete):
+        await submission.submit(actor=world.citizen, case_no=case_no, submission=wanted, idem=idem("s"))
+    kept = (await queries.detail(actor=world.citizen, case_no=case_no)).draft
+    assert kept.form == {"reason": "遗失"}
+    assert kept.materials == (MaterialChoice(code="PHOTO", material_ids=(photo,)),)
+    assert kept.delivery["recipient"]["name"] == "王秀兰"
+
+
+async def test_what_cannot_be_kept_does_not_hide_why_it_was_refused(world):
+    case_no = await world.draft()
+    with pytest.raises(SubmissionIncomplete):
+        await submit(world, case_no, form={"reason": "长" * 50_000})
+    assert (await queries.detail(actor=world.citizen, case_no=case_no)).draft == Draft()
+
+
 async def test_without_a_phone_nothing_is_taken_and_the_step_that_helps_is_named(world):
     """The platform takes no case without a number, and by then the fee would have been paid."""
     case_no = await world.draft()
