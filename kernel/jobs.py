@@ -46,6 +46,7 @@ def topics(jobs: tuple[Job, ...]) -> tuple[outbox.Topic, ...]:
             timeout_seconds=job.timeout_seconds,
             max_age_hours=max(job.every_seconds, 60) / 3600,
             concurrency=1,
+            has_successor=True,
         )
         for job in jobs
     )

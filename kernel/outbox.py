@@ -70,6 +70,8 @@ class Topic:
     timeout_seconds: float = 30
     concurrency: int = 8
     backoff_cap_seconds: float = 600
+    # A timer's tick that failed has a successor: it ends with its error instead of waiting for a person on the dead list.
+    has_successor: bool = False
 
 
 async def publish(
@@ -178,6 +180,9 @@ async def fail(delivery: Delivery, topic: Topic, error: str, *, after_seconds: f
     """Schedules the next try with backoff and jitter, or declares the row dead when its topic's age is exceeded."""
     now = clock.now_ms()
     if now - delivery.created_ms > topic.max_age_hours * 3_600_000:
+        if topic.has_successor:
+            ended = "state = ?, lease = NULL, done_ms = ?, error = ?"
+            return await _set(delivery, ended, DONE, now, error[:_ERROR_LENGTH])
         return await bury(delivery, error)
     fails = max(delivery.attempts - delivery.crashes, 1)
     seconds = after_seconds if after_seconds is not None else min(topic.backoff_cap_seconds, 0.5 * 2 ** min(fails, 20))

@@ -1,6 +1,6 @@
 """A timer is a row per slot: any number of workers run each slot once."""
 
-from kernel import db, jobs
+from kernel import db, jobs, outbox
 from kernel.worker import Worker
 
 
@@ -32,5 +32,7 @@ async def test_a_tick_that_keeps_failing_is_left_to_later_slots(database, frozen
     for _ in range(5):
         await works.run_until_idle()
         frozen_clock.advance(seconds=40)
-    (row,) = await db.fetch("SELECT state FROM kernel_outbox")
-    assert row["state"] == 2
+    (row,) = await db.fetch("SELECT state, error FROM kernel_outbox")
+    assert row["state"] == outbox.DONE
+    assert "not today" in row["error"]
+    assert await outbox.dead() == []
