@@ -224,16 +224,22 @@ class Story:
         return next((p for p in parcels if p["waybill_no"]), None)
 
     async def pick_up(self) -> None:
-        """The courier logs in, sees the parcel and takes it at the window; the carrier's scans follow."""
+        """The carrier collects at the window and drives to its station, where the courier takes the parcel and goes out."""
         await self.log_courier_in()
         await self._wait_for_courier()
-        await self._courier.call("POST", f"/api/v1/courier/parcels/{self.waybill_no}/pickup", key=self.key("pickup"))
-        self.say("快递员在窗口取件")
+        await self._scan("pickup", "transit")
+        self.say("邮政在窗口收件，运到投递站")
         await asyncio.sleep(self.breath_seconds)
-        for name in ("pickup", "transit", "out"):
-            await self._ems.do("POST", f"/parcels/{self.waybill_no}/event", {"name": name})
+        await self._courier.call("POST", f"/api/v1/courier/parcels/{self.waybill_no}/pickup", key=self.key("pickup"))
+        await self._scan("out")
         await until("派送中", lambda: self._parcel_status("out_for_delivery"), seconds=30)
-        self.say("快件运输、派送中")
+        self.say("快递员在投递站取到包裹，出发派送")
+
+    async def _scan(self, *names: str) -> None:
+        """What the carrier's own scanners tell, after a breath."""
+        await asyncio.sleep(self.breath_seconds)
+        for name in names:
+            await self._ems.do("POST", f"/parcels/{self.waybill_no}/event", {"name": name})
 
     async def log_courier_in(self) -> None:
         """The name and password that the carrier gave him become a token."""

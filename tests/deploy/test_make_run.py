@@ -131,9 +131,18 @@ def test_an_operators_command_finds_the_local_run(terminal):
     code, text = zsb(run.folder / "run", "doctor")
     assert code == 0, text
     assert "一切正常" in text
+    # Now two couriers cover the place, and the demo needs a dispatcher.
     code, text = zsb(run.folder / "run", "courier create li.qiang --name '李强' --areas 620981")
     assert code == 0, text
     assert "已建立投递员 李" in text
+    ports = {"API_PORT": str(run.first), "SANDBOX_PORT": str(run.first + 1), "RUN_FOLDER": str(run.folder / "run")}
+    played = subprocess.run(
+        ["make", "demo"], cwd=ROOT, env=_clean() | ports, text=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=90, check=False,
+    )  # fmt: skip
+    assert played.returncode == 0, played.stdout
+    told = played.stdout.split("的全过程：")[1]
+    assert told.index("邮件离开") < told.index("投递员正在派送") < told.index("邮件正在派送"), told
 
 
 def test_an_operators_command_before_any_run_says_what_to_do(tmp_path):
