@@ -147,7 +147,7 @@ def wire(method: str, path: str, *, body: bytes = b"", headers: dict[str, str] |
 async def rude_wires(town: Town, people: list[Honest]) -> list[bytes]:
     """What the rude ask for: signed pushes that are stored in a transaction, drafts, drafts of others, lists, logins."""
     wires = []
-    for number in range(120):
+    for number in range(60):
         event = {
             "event": "subscribe_msg_sent_event",
             "list": [{"TemplateId": "rude", "MsgID": str(number), "ErrorCode": "0"}],
