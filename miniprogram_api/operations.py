@@ -1,14 +1,12 @@
 """What operators and developers ask: alive, ready, the API's description."""
 
-import html
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 
 from backend import readiness
 from kernel.problems import Problem
-from miniprogram_api import openapi
+from miniprogram_api import openapi, reference
 from miniprogram_api.endpoints import ENDPOINTS, PUBLIC, Call, Raw, endpoint
 
 VERSION = "0.1.0"
@@ -85,20 +83,5 @@ async def docs(call: Call) -> Raw:
 
 @lru_cache(maxsize=1)
 def _reference() -> bytes:
-    """One page without scripts and without anything from a foreign host."""
-    document: dict[str, Any] = msgspec.json.decode(description())
-    by_tag: dict[str, list[str]] = {}
-    for path, methods in document["paths"].items():
-        for method, operation in methods.items():
-            inputs = "、".join(p["name"] for p in operation.get("parameters", []))
-            login = "需登录" if "security" in operation else "公开"
-            cells = (method.upper(), path, operation["summary"], login, inputs)
-            row = "".join(f"<td>{html.escape(c)}</td>" for c in cells)
-            by_tag.setdefault(operation["tags"][0], []).append(f"<tr>{row}</tr>")
-    tables = "".join(
-        f"<h2>{html.escape(tag)}</h2><table><tr><th>方法</th><th>地址</th><th>作用</th><th>登录</th><th>参数</th></tr>{''.join(rows)}</table>"
-        for tag, rows in by_tag.items()
-    )
-    style = "body{font:16px/1.6 sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem}table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #ddd;padding:.4rem .6rem;text-align:left;vertical-align:top}td:nth-child(2){font-family:monospace}"
-    page = f"<!doctype html><html lang=zh-CN><meta charset=utf-8><meta name=viewport content='width=device-width'><title>掌上办 接口说明</title><style>{style}</style><h1>掌上办 接口说明</h1><p>完整的机器可读描述见 <a href=/openapi.json>/openapi.json</a>。</p>{tables}</html>"
-    return page.encode()
+    """Made once: it does not change while we run."""
+    return reference.page(description())
