@@ -64,6 +64,9 @@ async def case(*, actor: Actor, case_no: str) -> CaseOverview:
     bills, parcels, forwarding = await asyncio.gather(
         payments.bills_of(subject_of(case_no)), delivery.parcels_of(case_no), onewindow.forwarding_label(case_no)
     )
+    if detail.status == _status(CaseState.WITHDRAWN):
+        # Telling the window of it is our business; the person has done with it.
+        forwarding = None
     return CaseOverview(
         case=detail,
         bills=tuple(bills),
@@ -120,6 +123,13 @@ def next_action(
             target=str(waiting.number),
             until_at=waiting.deadline_at,
         )
+    # Before any other bill: whoever has started to pay finishes that first, or lets it run out.
+    ongoing = next((b for b in bills if b.status == "ongoing"), None)
+    if ongoing is not None:
+        return NextAction(
+            action="wait_payment", text=ongoing.next_step, target=ongoing.bill_no,
+            until_at=clock.local(ongoing.expires_at) if ongoing.payable else None,
+        )  # fmt: skip
     payable = next((b for b in bills if b.payable and b.status in _PAY), None)
     if payable is not None:
         return NextAction(
@@ -129,13 +139,10 @@ def next_action(
     expired = {b.kind for b in bills if b.status == "expired"}
     if expired - {DELIVERY_BILL} and not detail.finished:
         return NextAction(action="withdraw", text="缴费单已过期，请撤回后重新申请")
-    ongoing = next((b for b in bills if b.status == "ongoing"), None)
-    if ongoing is not None:
-        return NextAction(action="wait_payment", text=ongoing.next_step, target=ongoing.bill_no)
     if detail.finished:
         granted = detail.status == _status(CaseState.GRANTED)
         found = parcel_action(parcels, granted=granted, fee_expired=DELIVERY_BILL in expired)
-        return found or NextAction(action="none", text="已办完，没有需要您做的事")
+        return found or _over(detail, bills)
     return NextAction(action="wait", text=forwarding or f"{detail.status_label}，请等待办理")
 
 
@@ -146,6 +153,12 @@ def parcel_action(parcels: tuple[ParcelSummary, ...], *, granted: bool, fee_expi
             why = "寄送费没有按时缴纳" if fee_expired else "快递预约被取消"
             text = f"{why}，证件没有寄出，请带身份证到{parcel.window_name}领取"
             return NextAction(action="collect", text=text, target=parcel.delivery_no)
+        if parcel.code_locked and not parcel.finished:
+            if parcel.code_renewals_left > 0:
+                text = "签收码已锁定，请重新获取"
+                return NextAction(action="renew_sign_code", text=text, target=parcel.delivery_no)
+            text = "签收码已锁定且不能再获取，请出示身份证，由投递员按特殊情况登记，或联系窗口"
+            return NextAction(action="wait_parcel", text=text, target=parcel.delivery_no)
         if parcel.code_open and parcel.state in _AT_THE_DOOR:
             text = "快递正在派送，收件时请出示签收码"
             return NextAction(action="show_sign_code", text=text, target=parcel.delivery_no)
@@ -157,6 +170,16 @@ def parcel_action(parcels: tuple[ParcelSummary, ...], *, granted: bool, fee_expi
             text = f"证件寄送：{parcel.status_label}"
             return NextAction(action="wait_parcel", text=text, target=parcel.delivery_no)
     return None
+
+
+def _over(detail: CaseDetail, bills: tuple[BillView, ...]) -> NextAction:
+    """Nothing is left for the person. Money owed back is on its way by the hand of a clerk, which takes its time."""
+    owed = [(bill, due) for bill in bills for due in bill.refunds_due]
+    if not owed:
+        return NextAction(action="none", text=f"{detail.status_label}，没有需要您做的事")
+    amount = sum(due.amount_fen for _, due in owed) / 100
+    text = f"{detail.status_label}。退款处理中：应退 {amount:.2f} 元，由收款单位人工办理，您无需操作"
+    return NextAction(action="none", text=text, target=owed[0][0].bill_no)
 
 
 def _status(state: CaseState) -> str:

@@ -303,7 +303,7 @@ async def _mine(actor: Actor, waybill_no: str) -> Parcel:
         raise Forbidden
     parcel = await parcels.locked(waybill_no=waybill_no, courier_ref=actor.account_ref)
     if parcel.carrier != actor.carrier:
-        raise NotFound
+        raise NotFound(parcels.NO_PARCEL)
     return parcel
 
 

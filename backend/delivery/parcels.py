@@ -24,6 +24,7 @@ from kernel import clock, crypto, db, outbox
 from kernel.problems import NotFound
 from kernel.state_machine import IllegalTransition
 
+NO_PARCEL = "没有找到这件包裹，请核对编号"
 # What we concluded ourselves; no late message of a carrier moves a parcel out of it.
 _OURS = frozenset({ParcelState.DELIVERED, ParcelState.COLLECTED, ParcelState.CANCELLED, ParcelState.WAITING_PICKUP})
 _CODE_DIES = frozenset({ParcelState.DELIVERED, ParcelState.COLLECTED, ParcelState.RETURNED, ParcelState.CANCELLED})
@@ -40,7 +41,7 @@ async def locked(**filters: str) -> Parcel:
     """The parcel under its row lock. Raises NotFound."""
     parcel = await db.lock(Parcel, **filters)
     if parcel is None:
-        raise NotFound
+        raise NotFound(NO_PARCEL)
     return parcel
 
 

@@ -84,7 +84,7 @@ async def _by_mail(parcel: Parcel, wish: DeliveryWish) -> None:
         lines=[
             payments.Line(
                 fee_code=_FEE_CODE,
-                name=f"{settings.carrier_name}（{quote.zone}，{quote.table_version}）"[:100],
+                name=f"{settings.carrier_name}（{quote.zone}）"[:100],
                 quantity=1,
                 price_fen=quote.amount_fen,
             )

@@ -54,6 +54,9 @@ class ParcelSummary(msgspec.Struct, frozen=True, kw_only=True):
     address: str | None
     changed_at: datetime
     code_open: bool
+    # Too many wrong tries at the door: the code is worth nothing until the owner asks for a new one.
+    code_locked: bool
+    code_renewals_left: int
     # Where a parcel comes back to, and where a result is collected.
     window_name: str
     receipt: ReceiptView | None
@@ -109,8 +112,8 @@ async def parcel(*, actor: Actor, delivery_no: str) -> OwnerParcel:
     """The owner's parcel. Raises NotFound, also for another person's."""
     row = await Parcel.get_or_none(delivery_no=delivery_no)
     if row is None or actor.role != "citizen" or row.owner_ref != actor.account_ref:
-        raise NotFound
-    locked = row.code_hash is not None and row.code_tries >= sign_code.TRIES
+        raise NotFound(parcels.NO_PARCEL)
+    locked = sign_code.is_locked(row)
     return OwnerParcel(
         parcel=await _summary(row),
         events=await _events(row),
@@ -195,7 +198,7 @@ def _for_courier(row: Parcel) -> CourierParcel:
         status=label.status,
         status_label=label.label,
         attempts=row.attempts,
-        code_locked=row.code_hash is not None and row.code_tries >= sign_code.TRIES,
+        code_locked=sign_code.is_locked(row),
         changed_at=clock.local(row.state_at),
     )
 
@@ -220,7 +223,9 @@ async def _summary(row: Parcel) -> ParcelSummary:
         recipient_phone=row.phone_mask,
         address=row.address_mask,
         changed_at=clock.local(row.state_at),
-        code_open=row.code_hash is not None and row.code_tries < sign_code.TRIES,
+        code_open=row.code_hash is not None and not sign_code.is_locked(row),
+        code_locked=sign_code.is_locked(row),
+        code_renewals_left=sign_code.renewals_left(row) if row.code_hash is not None else 0,
         window_name=runtime().settings.sender_name,
         receipt=await receipts.current(row),
     )

@@ -109,7 +109,7 @@ async def new_sign_code(*, actor: Actor, delivery_no: str, idem: Idempotency | N
     async def work() -> sign_code.SignCode:
         parcel = await parcels.locked(delivery_no=delivery_no)
         if actor.role != "citizen" or parcel.owner_ref != actor.account_ref:
-            raise NotFound
+            raise NotFound(parcels.NO_PARCEL)
         sign_code.renew(parcel)
         await parcel.save(update_fields=["code_generation", "code_hash", "code_tries"])
         return sign_code.show(parcel)

@@ -110,6 +110,11 @@ def show(parcel: Parcel) -> SignCode:
     )
 
 
+def is_locked(parcel: Parcel) -> bool:
+    """Whether the open code was wrong too often to be tried again."""
+    return parcel.code_hash is not None and parcel.code_tries >= TRIES
+
+
 def renewals_left(parcel: Parcel) -> int:
     """How many new codes the citizen may still ask for."""
     return int(max(0, RENEWALS + 1 - parcel.code_generation))

@@ -10,6 +10,7 @@ from backend.cases.ports import Shortcoming
 from backend.overview import next_action
 from kernel import clock
 from payments import bills_of
+from payments.views import RefundDueView
 from tests.backend.cases.conftest import world
 
 __all__ = ["world"]  # the fixture, for pytest
@@ -58,6 +59,43 @@ async def test_while_the_platform_is_down_the_answer_says_what_happens_next(worl
     detail = await details.detail(actor=world.citizen, case_no=case_no)
     found = next_action(detail, (), (), "已提交，正在送往窗口")
     assert (found.action, found.text) == ("wait", "已提交，正在送往窗口")
+
+
+async def test_a_withdrawn_case_tells_nothing_about_forwarding(world, monkeypatch):
+    case_no = await world.submitted()
+    await service.withdraw(actor=world.citizen, case_no=case_no, reason="", idem=None)
+
+    async def label(_):
+        return "已提交，正在送往窗口"
+
+    monkeypatch.setattr(overview.onewindow, "forwarding_label", label)
+    found = await overview.case(actor=world.citizen, case_no=case_no)
+    assert found.forwarding is None and found.next_action.text == "已撤回，没有需要您做的事"
+
+
+async def test_a_payment_that_was_started_is_finished_before_another_bill_is_shown(world):
+    case_no = await world.submitted()
+    detail = await details.detail(actor=world.citizen, case_no=case_no)
+    (fee,) = await bills_of(f"case:{case_no}")
+    started = msgspec.structs.replace(fee, bill_no="B2", status="ongoing", next_step="可以继续支付同一笔订单")
+    found = next_action(detail, (fee, started), (), None)
+    assert (found.action, found.target, found.text) == ("wait_payment", "B2", "可以继续支付同一笔订单")
+    assert found.until_at == fee.expires_at
+
+
+async def test_money_owed_back_is_told_as_what_it_is(world):
+    """A clerk sends it back by hand: nothing here may sound as if it had already gone."""
+    case_no = await world.submitted()
+    await service.withdraw(actor=world.citizen, case_no=case_no, reason="", idem=None)
+    detail = await details.detail(actor=world.citizen, case_no=case_no)
+    (fee,) = await bills_of(f"case:{case_no}")
+    due = RefundDueView(
+        payment_no="P", amount_fen=1000, cause="withdrawal", cause_label="事项已撤回或未办成", since_at=clock.now()
+    )
+    owed = msgspec.structs.replace(fee, status="refunding", payable=False, refunds_due=[due])
+    found = next_action(detail, (owed,), (), None)
+    assert (found.action, found.target) == ("none", fee.bill_no)
+    assert "退款处理中" in found.text and "10.00" in found.text and "原路" not in found.text
 
 
 def test_the_story_is_in_order_even_when_partners_tell_whole_seconds():

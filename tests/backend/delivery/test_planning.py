@@ -70,6 +70,8 @@ async def test_planning_makes_parcel_and_bill_with_the_quoted_price(world) -> No
     (bill,) = await bills(parcel.case_no)
     assert (bill.due_fen, bill.kind, bill.bill_no) == (600, "delivery", parcel.bill_no)
     assert (parcel.state, parcel.amount_fen, parcel.zone) == ("QUOTED", 600, "乡镇")
+    assert "2018-12-21" in parcel.table_version
+    assert "2018" not in bill.title, "which table it was is for the books, not for the person who pays"
 
 
 async def test_the_quote_stays_when_the_table_changes(world, tmp_path: Path) -> None:

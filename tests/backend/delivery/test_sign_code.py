@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from backend.delivery import couriers, queries, service, sign_code
 from backend.delivery.models import Parcel, Review
+from backend.overview import parcel_action
 from kernel import db
-from kernel.problems import NotFound
+from kernel.problems import NotFound, Problem
 
 KEY = "k" * 40
 numbers = st.text("0123456789ABCDEFGHJKMNPQRSTVWXYZ", min_size=26, max_size=26)
@@ -179,3 +180,29 @@ async def test_failing_and_going_out_again_gives_no_fresh_tries(world, door) -> 
     row = await Parcel.get(id=parcel.id)
     assert (row.code_generation, row.code_tries) == (1, 3)
     assert await code_of(citizen, parcel) == code
+
+
+async def test_a_locked_code_is_told_to_its_owner_with_the_way_out(door):
+    citizen, courier, parcel = door
+    code = await code_of(citizen, parcel)
+    for _ in range(sign_code.TRIES):
+        with pytest.raises(Problem):
+            await guess(courier, parcel, wrong(code))
+    view = await queries.parcel(actor=citizen, delivery_no=parcel.delivery_no)
+    assert (view.sign_code, view.sign_code_locked, view.renewals_left) == (None, True, 3)
+    found = parcel_action((view.parcel,), granted=True)
+    assert (found.action, found.text) == ("renew_sign_code", "签收码已锁定，请重新获取")
+    assert found.target == parcel.delivery_no
+    await service.new_sign_code(actor=citizen, delivery_no=parcel.delivery_no, idem=None)
+    view = await queries.parcel(actor=citizen, delivery_no=parcel.delivery_no)
+    assert view.sign_code is not None and not view.sign_code_locked and view.renewals_left == 2
+    assert parcel_action((view.parcel,), granted=True).action == "show_sign_code"
+
+
+async def test_when_no_new_code_is_left_the_owner_is_not_sent_round_in_circles(door):
+    citizen, _, parcel = door
+    await Parcel.filter(id=parcel.id).update(code_generation=sign_code.RENEWALS + 1, code_tries=sign_code.TRIES)
+    view = await queries.parcel(actor=citizen, delivery_no=parcel.delivery_no)
+    assert view.sign_code_locked and view.renewals_left == 0
+    found = parcel_action((view.parcel,), granted=True)
+    assert found.action == "wait_parcel" and "联系窗口" in found.text
