@@ -89,7 +89,7 @@ TEMPLATES: dict[str, Template] = {
         Template(
             "refund",
             "退款提醒",
-            "您办理“{item}”时交的 {amount} 应当退还给您：{cause}。退款按原路退回，无需您再操作。办件编号 {case_no}。",
+            "您办理“{item}”时交的 {amount} 应当退还给您：{cause}。退款由收款单位人工办理，您无需操作。办件编号 {case_no}。",
             {**_CASE, "amount": Kind.AMOUNT, "cause": Kind.TEXT},
             {},
         ),

@@ -53,7 +53,7 @@ async def start_payment(
     async def work() -> Intent:
         bill = await db.lock(Bill, bill_no=bill_no, owner_ref=owner_ref)
         if bill is None:
-            raise NotFound
+            raise NotFound("没有找到这张缴费单")
         attempt, created = await _attempt(bill, gateway, owner_ref, payer_openid or "")
         if created:
             mine.append(attempt.payment_no)
@@ -74,7 +74,7 @@ async def payment(*, owner_ref: str, payment_no: str) -> PaymentView:
     """One payment of this payer; asks the channel first if it is not over. The phone calls this when it returns from the cashier."""
     attempt = await Attempt.get_or_none(payment_no=payment_no, payer_ref=owner_ref)
     if attempt is None:
-        raise NotFound
+        raise NotFound("没有找到这笔支付")
     asks = attempt.state in ACTIVE and not attempt.review_required
     if asks and await asking.may_ask(payment_no):
         await asking.work_on(payment_no)

@@ -20,7 +20,7 @@ async def bill(*, owner_ref: str, bill_no: str) -> BillView:
     """One bill of this owner. Raises NotFound, also for other people's."""
     row = await Bill.get_or_none(bill_no=bill_no, owner_ref=owner_ref)
     if row is None:
-        raise NotFound
+        raise NotFound("没有找到这张缴费单")
     return (await _views([row]))[0]
 
 
@@ -55,7 +55,7 @@ async def payment(*, owner_ref: str, payment_no: str) -> PaymentView:
     """One payment of this payer as it is stored. Raises NotFound."""
     attempt = await Attempt.get_or_none(payment_no=payment_no, payer_ref=owner_ref)
     if attempt is None:
-        raise NotFound
+        raise NotFound("没有找到这笔支付")
     row = await Bill.get(id=attempt.bill_id)
     owed = await RefundDue.filter(attempt_id=attempt.id)
     return views.payment_view(attempt, row, owed, action_life_seconds=action_life(attempt.channel))

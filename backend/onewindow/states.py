@@ -45,8 +45,8 @@ FORWARDING = Machine(
         Edge(S.DEAD, A.REVIVE, S.SENT, frozenset({"operator"})),
     ],
     labels={
-        S.PENDING: Label("pending", "已提交，正在送往窗口", False),
-        S.SENT: Label("sent", "已提交，正在送往窗口", False),
+        S.PENDING: Label("pending", "已提交，正在送往窗口，系统会自动重发，无需重复提交", False),
+        S.SENT: Label("sent", "已提交，正在送往窗口，系统会自动重发，无需重复提交", False),
         S.ACKNOWLEDGED: Label("acknowledged", "窗口系统已收到", True),
         S.REFUSED: Label("refused", "窗口系统未能接收，工作人员正在核实", False),
         S.DEAD: Label("dead", "窗口系统长时间无法送达，工作人员正在处理", False),

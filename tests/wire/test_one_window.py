@@ -74,7 +74,7 @@ async def test_while_the_platform_is_down_the_case_is_shown_on_its_way(platform:
     await work()
     view = await queries.forwarding(case_no=sample.case_no)
     assert view is not None
-    assert (view.state, view.label) == ("pending", "已提交，正在送往窗口")
+    assert (view.state, view.label) == ("pending", "已提交，正在送往窗口，系统会自动重发，无需重复提交")
     await platform.http.delete(f"{platform.partner.url}/_control/faults")
     await hurry()
     await work()
