@@ -9,7 +9,7 @@ async def test_from_login_to_the_certificate_in_the_right_hand(cast):
     assert steps[-1] == "hear_everything"
 
     lines = [line["text"] for line in await story.timeline()]
-    in_order = ["提交", "已缴费", "补正", "受理", "准予", "取件", "派送", "签收"]
+    in_order = ["提交", "已缴费", "补正", "受理", "准予", "已收件", "离开", "派送", "签收"]
     story_so_far = "\n".join(lines)
     for word in in_order:
         _, found, story_so_far = story_so_far.partition(word)
