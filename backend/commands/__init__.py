@@ -6,6 +6,7 @@ import sys
 
 from backend import starting, wiring
 from backend.commands import couriers, database, desk, operate, parcels, window
+from backend.commands.chinese import Parser
 from backend.commands.terminal import Refused
 from kernel import config
 from kernel.metrics import CannotListen
@@ -14,7 +15,7 @@ from kernel.problems import DatabaseUnavailable, Problem
 
 def parser() -> argparse.ArgumentParser:
     """Every command with its Chinese help."""
-    top = argparse.ArgumentParser(prog="python -m backend", description="掌上办 后台命令")
+    top = Parser(prog="python -m backend", description="掌上办 后台命令")
     commands = top.add_subparsers(dest="command", required=True, metavar="命令")
     for module in (operate, database, couriers, parcels, desk, window):
         module.add(commands)

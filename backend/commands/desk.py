@@ -13,17 +13,24 @@ from kernel import clock
 async def run_parked(arguments: argparse.Namespace) -> None:
     """What the one-window platform refused, decisions it left unclear, and money that a person must look at."""
     async with opened():
-        for row in await onewindow.parked():
-            say(f"转送 {row.ref}  {row.case_no}  {row.verb}  {row.code}  {row.note}")
-        for review in await onewindow.for_review():
-            say(f"事件 {review.project_no}:{review.seq}  {review.case_no or ''}  {review.type}  {review.note}")
-        for difference in await payments.open_differences():
-            say(f"资金  {difference['class']}  {difference['payment_no'] or ''}  {difference['detail']}")
-        for due in await payments.refunds_due():
-            yuan = f"{due['amount_fen'] // 100}.{due['amount_fen'] % 100:02d}"
-            say(
-                f"资金  应退  {due['payment_no']}  {yuan} 元  {due['cause']}  {due['subject']}  {due['channel_txn_id']}"
-            )
+        lines = await _parked()
+    for line in lines:
+        say(line)
+    say(f"{len(lines)} 件等待处理" if lines else "没有等待处理的报送、事件和资金")
+
+
+async def _parked() -> list[str]:
+    lines = [f"转送 {row.ref}  {row.case_no}  {row.verb}  {row.code}  {row.note}" for row in await onewindow.parked()]
+    for review in await onewindow.for_review():
+        lines.append(f"事件 {review.project_no}:{review.seq}  {review.case_no or ''}  {review.type}  {review.note}")
+    for difference in await payments.open_differences():
+        lines.append(f"资金  {difference['class']}  {difference['payment_no'] or ''}  {difference['detail']}")
+    for due in await payments.refunds_due():
+        yuan = f"{due['amount_fen'] // 100}.{due['amount_fen'] % 100:02d}"
+        lines.append(
+            f"资金  应退  {due['payment_no']}  {yuan} 元  {due['cause']}  {due['subject']}  {due['channel_txn_id']}"
+        )
+    return lines
 
 
 async def run_unpaid(arguments: argparse.Namespace) -> None:

@@ -44,3 +44,34 @@ def test_acts_of_a_clerk_need_the_clerks_name(argv, capsys):
         commands.main(argv)
     assert ended.value.code == 2
     assert "--clerk" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        ([], "还缺少：命令"),
+        (["doktor"], "没有 'doktor'"),
+        (["courier", "fire", "anna"], "没有 'fire'，可以写 'create', 'password', 'disable'"),
+        (["doctor", "now"], "不认识：now"),
+        (["outbox", "--revive"], "--revive：后面"),
+        (["reopen-bill", "1", "--until", "tomorrow", "--clerk", "李主任"], "'tomorrow' 写得不对"),
+    ],
+)
+def test_what_was_typed_wrongly_is_told_in_chinese(argv, told, capsys):
+    with pytest.raises(SystemExit) as ended:
+        commands.main(argv)
+    assert ended.value.code == 2
+    text = capsys.readouterr().err
+    assert told in text
+    assert text.startswith("用法：")
+    for english in ("usage", "invalid", "required", "choose", "error", "argument "):
+        assert english not in text
+
+
+def test_every_help_is_chinese(capsys):
+    for name in subcommands(commands.parser()):
+        with pytest.raises(SystemExit):
+            commands.main([name, "--help"])
+        text = capsys.readouterr().out
+        for english in ("usage:", "options:", "positional arguments", "show this help"):
+            assert english not in text, name

@@ -131,6 +131,10 @@ def test_an_operators_command_finds_the_local_run(terminal):
     code, text = zsb(run.folder / "run", "doctor")
     assert code == 0, text
     assert "一切正常" in text
+    assert "没有等待处理" in zsb(run.folder / "run", "parked")[1]
+    code, text = zsb(run.folder / "run", "courier create far.away --name 远方 --areas 110101,620981")
+    assert code != 0
+    assert "110101 不在本县范围内" in text
     # Now two couriers cover the place, and the demo needs a dispatcher.
     code, text = zsb(run.folder / "run", "courier create li.qiang --name '李强' --areas 620981")
     assert code == 0, text
