@@ -4,6 +4,7 @@ import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from functools import lru_cache
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -173,6 +174,8 @@ def _advice(wanted: Any, meta: msgspec.Meta | None) -> str:
         return meta.description
     if get_origin(wanted) is typing.Literal:
         return "只能是：" + "、".join(str(choice) for choice in get_args(wanted))
+    if isinstance(wanted, type) and issubclass(wanted, Enum):
+        return "只能是：" + "、".join(str(choice.value) for choice in wanted)
     kind = next((word for base, word in _KINDS.items() if wanted is base or get_origin(wanted) is base), "规定的格式")
     if meta is None:
         return f"应为{kind}"

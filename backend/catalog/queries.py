@@ -93,6 +93,9 @@ async def _items_page(
     return Prebuilt(body=body, etag=f'"{hashlib.sha256(body).hexdigest()}"')
 
 
+_NO_ITEM = "没有这个事项，或现在已经不办理"
+
+
 async def guide(*, item_code: str) -> Prebuilt:
     """The guide of the version in force, as bytes of a Guide with its ETag; some seconds old at most. Raises NotFound."""
     return await kept.page(item_code, lambda: _guide(item_code))
@@ -101,7 +104,7 @@ async def guide(*, item_code: str) -> Prebuilt:
 async def _guide(item_code: str) -> Prebuilt:
     version_id = await _version_in_force(item_code)
     if version_id is None:
-        raise NotFound("没有这个事项，或现在已经不办理")
+        raise NotFound(_NO_ITEM)
     return await _body(version_id)
 
 
@@ -118,7 +121,7 @@ async def version(version_id: int) -> ItemVersion:
 
 
 async def current(*, item_code: str, region_code: str) -> ItemVersion:
-    """The version a new case in that region gets. Raises ItemNotOpen."""
+    """The version a new case in that region gets. Raises NotFound for an unknown item, ItemNotOpen."""
     prefixes = region_codes.prefixes(_code(region_code))
     places = ", ".join("?" for _ in prefixes)
     version_id = await _version_in_force(
@@ -127,6 +130,8 @@ async def current(*, item_code: str, region_code: str) -> ItemVersion:
         *prefixes,
     )
     if version_id is None:
+        if not await db.records("SELECT 1 FROM catalog_item WHERE item_code = ?", item_code):
+            raise NotFound(_NO_ITEM)
         raise ItemNotOpen
     return await version(version_id)
 

@@ -11,11 +11,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from kernel.problems import Problem
+from backend.catalog import region_codes
+from kernel.problems import FieldError, Problem
 
 REGION_DIGITS = 12
 ASK_CARRIER = "ask_carrier"
 _PARENT_LENGTHS = (9, 6, 4, 2)
+_COUNTY = 6
 
 
 class ZoneUnknown(Problem):
@@ -83,6 +85,11 @@ class ZoneTable:
         """The zone with the longest matching prefix. Raises ZoneUnknown."""
         reached = [(length, zone) for zone in self.zones if (length := zone.reach(region_code)) is not None]
         if not reached:
+            own = region_codes.significant(region_code)
+            if len(own) == _COUNTY and any(prefix.startswith(own) for zone in self.zones for prefix in zone.include):
+                # The prices of this county stand below it.
+                advice = "请选择到乡镇或街道"
+                raise ZoneUnknown(advice, errors=[FieldError("/region_code", advice)])
             raise ZoneUnknown
         _, zone = max(reached, key=lambda pair: pair[0])
         return ZonePrice(zone.name, zone.amount_fen, self.version)

@@ -84,6 +84,9 @@ async def verify_identity(*, actor: Actor, name: str, id_number: str, idem: Idem
     checked_name, checked_number = _checked(name, id_number)
     index = crypto.blind_index(checked_number, purpose="identity_account.id")
     if not await _is_new(actor, index):
+        if not await _is_named(actor, checked_name):
+            await _count(actor, checked_number)
+            raise _problem(RegisterOutcome.NAME_MISMATCH)
         return await run_once(idem, Me, lambda: _same(actor))
     await _count(actor, checked_number)
     request_no = await _asked(actor, index)
@@ -124,6 +127,13 @@ async def _is_new(actor: Actor, index: str) -> bool:
     if account.id_index != index:
         raise IdentityFixed("如需更换实名信息，请本人带身份证到政务服务大厅办理")
     return False
+
+
+async def _is_named(actor: Actor, name: str) -> bool:
+    """Whether the verified account carries this name; the register is not asked again, but its answer still counts."""
+    account = await Account.get(id=actor.account_id)
+    sealed = account.name_sealed
+    return sealed is not None and crypto.unseal_text(sealed, context=f"identity_account.name:{account.ref}") == name
 
 
 async def _same(actor: Actor) -> Me:

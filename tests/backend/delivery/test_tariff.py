@@ -53,7 +53,6 @@ def test_every_zone_and_its_borders(region: str, zone: str, amount: int | None) 
         "620100000000",  # Lanzhou: the source prices no other city of the province
         "620000000000",
         "621000000000",
-        "620981000000",  # the county as a whole is neither city area nor a township
         "620981003000",  # a street nobody has listed
     ],
 )
@@ -61,6 +60,15 @@ def test_a_place_without_a_price_is_refused_and_the_window_calls(region: str) ->
     with pytest.raises(tariff.ZoneUnknown) as refusal:
         price(region)
     assert "打电话" in refusal.value.detail
+
+
+def test_a_whole_county_whose_towns_have_prices_is_asked_for_the_town() -> None:
+    """The county as a whole is neither city area nor a township; nobody has to call for that."""
+    with pytest.raises(tariff.ZoneUnknown) as refusal:
+        price("620981000000")
+    (error,) = refusal.value.errors
+    assert (error.pointer, error.message) == ("/region_code", "请选择到乡镇或街道")
+    assert refusal.value.detail == "请选择到乡镇或街道"
 
 
 def test_the_longest_prefix_wins() -> None:

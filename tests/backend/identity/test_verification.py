@@ -156,6 +156,17 @@ async def test_verifying_again_as_the_same_person_asks_nobody(citizen, register)
     assert len(register.questions) == 1
 
 
+async def test_another_name_with_the_same_number_is_a_mismatch_and_costs_a_try(citizen, register):
+    await verify(citizen)
+    for _ in range(4):
+        with pytest.raises(verification.IdentityMismatch) as refused:
+            await verify(citizen, ("王秀英", WANG[1]))
+        assert [e.pointer for e in refused.value.errors] == ["/name"]
+    with pytest.raises(TooMany):
+        await verify(citizen, ("王秀英", WANG[1]))
+    assert (await verify(citizen)).name == "王**" and len(register.questions) == 1
+
+
 async def test_a_verified_account_cannot_become_somebody_else(citizen):
     await verify(citizen)
     with pytest.raises(verification.IdentityFixed):
