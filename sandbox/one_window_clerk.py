@@ -15,6 +15,8 @@ from sandbox.store import Doc
 
 KIND = "clerk"
 NAME = "窗口工作人员甲"
+# What the published guide of the demo item promises, in working days.
+_PROMISE_DAYS = 3
 SMOOTH = ["receive", "accept", "step", "decide", "result_file"]
 SCRIPTS: dict[str, list[str]] = {
     "smooth": SMOOTH,
@@ -63,6 +65,14 @@ class Clerk:
     def _day(self, days: int) -> str:
         return (self.desk.now().astimezone(BEIJING) + timedelta(days=days)).strftime("%Y-%m-%d")
 
+    def _working_day(self, days: int) -> str:
+        """So many working days from today: a promise never counts Saturdays and Sundays."""
+        day = self.desk.now().astimezone(BEIJING)
+        while days > 0:
+            day += timedelta(days=1)
+            days -= day.weekday() < 5
+        return day.strftime("%Y-%m-%d")
+
     def _moment(self) -> str:
         return moment(self.desk.now())
 
@@ -73,7 +83,9 @@ class Clerk:
         case["accepted"] = True
         return {
             "acceptDate": wish.get("acceptDate", self._moment()),
-            "promiseDate": wish.get("promiseDate", self._day(int(wish.get("days", 7)))),
+            "promiseDate": wish.get(
+                "promiseDate", self._day(int(wish["days"])) if "days" in wish else self._working_day(_PROMISE_DAYS)
+            ),
             "acceptDocNo": wish.get("acceptDocNo", f"玉民受〔{self._day(0)[:4]}〕{case['projectNo'][-5:]}号"),
         }
 
