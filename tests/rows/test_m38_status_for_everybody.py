@@ -27,7 +27,7 @@ async def test_M38_one_timeline_of_case_bill_and_parcel_in_the_citizens_words(co
         "受理",
         "准予",
         "已缴费 6.00 元",
-        "取件",
+        "收件",
         "派送",
         "签收",
     ):
