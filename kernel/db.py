@@ -114,8 +114,12 @@ async def connect(settings: DatabaseSettings, apps: dict[str, list[str]]) -> Non
     """Opens the database for this process. Raises DatabaseUnavailable when it cannot be reached."""
     transactions.install()
     transactions.acquire_seconds = settings.acquire_seconds
+    config = orm_config(settings, apps)
     try:
-        await Tortoise.init(config=orm_config(settings, apps), _enable_global_fallback=True)
+        if settings.url.startswith("sqlite:"):
+            # A file that cannot be opened ends here: the driver's thread would outlive its own failure.
+            sqlite3.connect(config["connections"][CONNECTION]["credentials"]["file_path"]).close()
+        await Tortoise.init(config=config, _enable_global_fallback=True)
         await fetch("SELECT 1 AS one")
         if engine() == "sqlite" and settings.synchronous == "FULL":
             level = (await fetch("PRAGMA synchronous"))[0]["synchronous"]

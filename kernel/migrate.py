@@ -123,10 +123,18 @@ async def _sqlite(config: dict[str, Any], credentials: dict[str, Any], progress:
     )
     try:
         await asyncio.to_thread(lock.execute, "BEGIN EXCLUSIVE")
+        await asyncio.to_thread(_probe, path)
         credentials["foreign_keys"] = "OFF"
         await _apply(config, progress, lambda: _backup(path))
     finally:
         lock.close()
+
+
+def _probe(path: Path) -> None:
+    """Whether the file can be opened and written; the ORM's driver would leave a thread behind and never end."""
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=120)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
 
 
 def _backup(path: Path) -> None:

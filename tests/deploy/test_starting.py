@@ -74,6 +74,15 @@ async def test_commands_say_which_database_they_cannot_reach_and_not_its_passwor
         assert "geheim" not in text
 
 
+@pytest.mark.parametrize("command", ["migrate", "doctor"])
+async def test_a_database_file_that_cannot_be_opened_is_named(machine, command, tmp_path):
+    """A folder stands where the file should be; the driver's thread used to keep the command alive for ever."""
+    (tmp_path / "folder.sqlite3").mkdir()
+    code, text = await refusal(machine, "-m", "backend", command, DATABASE_URL=f"sqlite://{tmp_path}/folder.sqlite3")
+    assert code == 1
+    assert "folder.sqlite3" in text
+
+
 async def test_a_process_on_other_versions_than_the_lock_does_not_start(machine, tmp_path):
     """An offline installation drifted: one package is not what the lock names."""
     site = tmp_path / "site" / "orjson-9.9.9.dist-info"
