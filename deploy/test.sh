@@ -5,7 +5,9 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p .run
 log=.run/test-postgres.log
-TEST_ENGINE=postgres .venv/bin/python -m pytest -q "$@" > "$log" 2>&1 &
+# These know no database: once is enough.
+once=(--ignore tests/architecture --ignore tests/bench --ignore tests/docs --ignore tests/sandbox)
+TEST_ENGINE=postgres .venv/bin/python -m pytest -q "${once[@]}" "$@" > "$log" 2>&1 &
 other=$!
 trap 'kill -INT "$other" 2>/dev/null; wait "$other"; exit 130' INT TERM
 
