@@ -16,5 +16,9 @@ def test_every_route_is_listed_as_it_is(tag):
 
 
 def test_no_route_is_listed_that_does_not_exist():
-    listed = sum(len(rows(text)) for heading, text in SECTIONS.items() if heading not in ("Conventions", "A first case with curl", "Rights"))
+    listed = sum(
+        len(rows(text))
+        for heading, text in SECTIONS.items()
+        if heading not in ("Conventions", "A first case with curl", "Rights")
+    )
     assert listed == len(ENDPOINTS)
