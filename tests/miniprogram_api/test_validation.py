@@ -43,7 +43,9 @@ def test_a_good_body_becomes_its_type():
 
 
 def test_all_faults_at_once_also_inside_lists():
-    found = faults({"title": "", "kind": "z", "rows": [{"name": "too long", "amount_fen": -1}, {}], "extra": 1, "note": 5})
+    found = faults(
+        {"title": "", "kind": "z", "rows": [{"name": "too long", "amount_fen": -1}, {}], "extra": 1, "note": 5}
+    )
     assert set(found) == {
         "/title", "/kind", "/rows/0/name", "/rows/0/amount_fen", "/rows/1/name", "/rows/1/amount_fen", "/extra", "/note",
     }  # fmt: skip
