@@ -116,7 +116,10 @@ def listening(pid: int) -> set[str]:
 
     sockets = set()
     for entry in Path(f"/proc/{pid}/fd").iterdir():
-        target = str(entry.readlink())
+        try:
+            target = str(entry.readlink())
+        except FileNotFoundError:  # closed between the listing and the look, as files are at every moment
+            continue
         if target.startswith("socket:["):
             sockets.add(target[8:-1])
     found = set()

@@ -217,7 +217,7 @@ class Stage:
         self.people["other citizen"] = await self.citizen("zhaolei")
         self.people["ended session"] = await self.citizen("wangxiuying", verified=False)
         await self.people["ended session"].send("POST", "/api/v1/logout")
-        said = await self.stack.command("courier", "create", IDLE_COURIER, "--name", "闲等候", "--areas", "620982")
+        said = await self.stack.command("courier", "create", IDLE_COURIER, "--name", "闲等候", "--areas", "620981106")
         password = re.search(r"密码 (\S+?)（", said)[1]
         self.people["courier without the parcel"] = await self.courier(IDLE_COURIER, password)
         self.people["courier with the parcel"] = await self.courier(COURIER_LOGIN, COURIER_PASSWORD)
