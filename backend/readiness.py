@@ -1,4 +1,4 @@
-"""Whether this process can serve: database reachable, schema current, storage writable. Used by /readyz and `doctor`."""
+"""Whether this process can serve: database reachable, schema current, storage reachable. Used by /readyz and `doctor`."""
 
 from collections.abc import Sequence
 

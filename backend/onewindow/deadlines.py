@@ -17,7 +17,7 @@ def is_working_day(day: date) -> bool:
     """Holidays and make-up working weekends of the published calendars."""
     try:
         return bool(chinese_calendar.is_workday(day))
-    except NotImplementedError:
+    except NotImplementedError:  # how the library says that a year's calendar is not published yet
         return day.weekday() < 5
 
 
