@@ -108,7 +108,7 @@ async def test_an_outage_while_a_row_is_worked_is_no_crash_of_ours(outage, ends)
 
 async def _row() -> dict:
     try:
-        return (await db.fetch("SELECT state, crashes, attempts FROM kernel_outbox"))[0]
+        return (await db.fetch("SELECT state, crashes, attempts, lease, error, run_at FROM kernel_outbox"))[0]
     except Exception as error:
         assert db.is_outage(error) or error.code == "database-unavailable"
         return {"state": None}
@@ -116,22 +116,25 @@ async def _row() -> dict:
 
 async def test_a_handler_that_is_cancelled_from_inside_waits_like_any_failure(database):
     """A cancelled future of a library is not our shutdown: without a pause the row would spin."""
-    runs = 0
+    tried_ms = []
 
     async def handler(delivery):
-        nonlocal runs
-        runs += 1
+        tried_ms.append(clock.now_ms())
         raise asyncio.CancelledError
 
     await promise("a")
     works = Worker(topics=[Topic(name="note", handler=handler)], subscriptions={})
     loop = asyncio.create_task(works.run())
-    await asyncio.sleep(0.6)
+    async with asyncio.timeout(20):
+        while not (row := await _row())["error"] or row["lease"]:
+            await asyncio.sleep(0.01)
     works.stop()
     await loop
     await works.drain(1)
-    assert runs == 1
-    assert (await _row())["attempts"] == 1
+    row = await _row()
+    assert (row["state"], row["crashes"], row["attempts"]) == (outbox.READY, 0, len(tried_ms))
+    assert "CancelledInside" in row["error"]
+    assert row["run_at"] - tried_ms[-1] >= 800
 
 
 async def test_a_handler_that_hangs_is_ended_by_its_topics_deadline(database):
