@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from payments.gateways.refund_port import RefundEvidence
 
 
 class EvidenceKind(StrEnum):
@@ -105,11 +108,12 @@ class CloseResult:
 
 @dataclass(frozen=True, kw_only=True)
 class VerifiedNotice:
-    """A notice whose proof holds. `evidence` is None for events of other products or kinds we do not handle yet."""
+    """A notice whose proof holds: about an order (`evidence`), about a refund (`refund`), or about nothing of ours."""
 
     event_id: str
     event_type: str
     evidence: Evidence | None
+    refund: "RefundEvidence | None" = None
     refund_no: str | None = None
     payment_no: str | None = None
 
@@ -172,7 +176,7 @@ class KeyNews(Protocol):
 
 
 class PaymentGateway(Protocol):
-    """One payment channel. Refunds and statements extend this port when they are built."""
+    """One payment channel. `refunds` is how it gives money back."""
 
     channel: str
     partner: str  # the name of its inbox

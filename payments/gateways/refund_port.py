@@ -83,10 +83,24 @@ class RefundCapabilities:
     can_repair_abnormal: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class RepairDraft:
+    """What is needed to send an ABNORMAL refund on: to the payer's bank card, or without one to the merchant's own."""
+
+    refund_no: str
+    bank_type: str = ""  # the channel's word for the bank
+    account: str = field(default="", repr=False)
+    holder: str = field(default="", repr=False)
+
+
 class RefundPort(Protocol):
     """How one channel gives money back."""
 
     capabilities: RefundCapabilities
+
+    def is_ours(self, evidence: RefundEvidence) -> bool:
+        """Whether the merchant named by the evidence is ours; asked only when it names one."""
+        ...
 
     def body(self, draft: RefundDraft) -> bytes:
         """The exact bytes to commit and send. Pure."""
@@ -98,6 +112,10 @@ class RefundPort(Protocol):
 
     async def query(self, order: RefundOrder) -> RefundEvidence:
         """Asks about the refund. Never NOT_SENT for a conclusion, never "failed" for an empty answer."""
+        ...
+
+    def repair_body(self, draft: RepairDraft) -> bytes:
+        """The exact bytes that send an ABNORMAL refund on; only where `can_repair_abnormal`."""
         ...
 
     async def repair_abnormal(self, order: RefundOrder, *, channel_refund_id: str, body: bytes) -> RefundEvidence:
