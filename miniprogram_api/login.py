@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from backend.identity import login
+from backend.identity import field_login, login
 from backend.identity.views import LoginAnswer
 from miniprogram_api.endpoints import ANYONE_LOGGED_IN, PUBLIC, Call, endpoint
 from miniprogram_api.pages import Done
@@ -87,4 +87,6 @@ async def logout_all(call: Call) -> Done:
     limit="20/minute",
 )
 async def login_courier(call: Call, body: CourierLogin) -> LoginAnswer:
-    return await login.login_courier(login_name=body.login_name, password=body.password, device=body.device)
+    return await field_login.log_in(
+        role="courier", login_name=body.login_name, password=body.password, device=body.device
+    )

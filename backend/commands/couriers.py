@@ -7,7 +7,7 @@ import sys
 
 from backend.catalog import queries as catalog
 from backend.commands.terminal import Commands, Refused, opened, say
-from backend.identity import courier_accounts
+from backend.identity import field_accounts
 from backend.identity.courier_areas import covers
 
 
@@ -17,7 +17,7 @@ async def run(arguments: argparse.Namespace) -> None:
         raise Refused("新建投递员需要 --name 和 --areas（负责的区划代码，逗号分隔）")
     async with opened():
         if arguments.action == "disable":
-            await courier_accounts.disable_courier(login_name=arguments.login)
+            await field_accounts.disable(role="courier", login_name=arguments.login)
             say(f"已停用 {arguments.login}，所有登录立即失效")
             return
         areas = tuple(area.strip() for area in (arguments.areas or "").split(",") if area.strip())
@@ -25,10 +25,10 @@ async def run(arguments: argparse.Namespace) -> None:
             raise Refused(f"区划代码 {'、'.join(outside)} 不在本县范围内，这样的投递员分不到任何包裹")
         password, made_here = _password()
         if arguments.action == "password":
-            await courier_accounts.set_courier_password(login_name=arguments.login, password=password)
+            await field_accounts.set_password(role="courier", login_name=arguments.login, password=password)
             say(f"已重设 {arguments.login} 的密码，原来的登录立即失效")
         else:
-            courier = await courier_accounts.create_courier(
+            courier = await field_accounts.create_courier(
                 login_name=arguments.login, password=password, carrier=arguments.carrier, name=arguments.name,
                 phone=arguments.phone, areas=areas,
             )  # fmt: skip

@@ -9,6 +9,8 @@ import msgspec
 from kernel.problems import Problem
 
 Role = Literal["citizen", "courier", "agent"]
+# Who works outside and has an account with a login name, given by an operator.
+FieldRole = Literal["courier", "agent"]
 
 # Assurance levels (可信等级): how sure we are who the person is. Adapters map other scales onto this one.
 NO_ASSURANCE = 0

@@ -1,6 +1,6 @@
 """Which couriers serve a place: the question the delivery slice asks when a parcel needs somebody to carry it."""
 
-from backend.identity.models import Courier
+from backend.identity.models import FieldWorker
 from backend.identity.views import CourierMe, courier_me_of
 
 
@@ -9,7 +9,7 @@ async def couriers_covering(*, carrier: str, region_code: str) -> tuple[CourierM
 
     A carrier has a handful of couriers in a county, so they are read together and compared here (no JSON filter).
     """
-    rows = await Courier.filter(carrier=carrier, disabled_at=None).order_by("id")
+    rows = await FieldWorker.filter(role="courier", carrier=carrier, disabled_at=None).order_by("id")
     return tuple(courier_me_of(row) for row in rows if any(covers(area, region_code) for area in row.areas))
 
 

@@ -1,5 +1,5 @@
-"""Coming in and going out: WeChat login, courier login, refresh, logout, and the one read that turns a token into
-an Actor.
+"""Coming in and going out: WeChat login, refresh, logout, and the one read that turns a token into an Actor. The doors
+with a password are in `field_login`.
 """
 
 from datetime import timedelta
@@ -7,16 +7,15 @@ from typing import Any
 
 import msgspec
 
-from backend.identity import attempts, sessions
+from backend.identity import sessions
 from backend.identity.actor import Actor
-from backend.identity.models import Account, Courier
+from backend.identity.models import Account
 from backend.identity.ports import runtime
 from backend.identity.views import LoginAnswer
 from kernel import clock, crypto, db, ids
 from kernel.loader import Loader
 from kernel.problems import Unauthenticated
 
-_COURIER_WINDOW = timedelta(minutes=15)
 _LONGEST_TOKEN = 128
 
 
@@ -32,12 +31,6 @@ class CodeRefused(Unauthenticated):
     """
 
     code, title = "login-code-refused", "登录凭证已失效，请重新打开小程序再试"
-
-
-class WrongPassword(Unauthenticated):
-    """Unknown courier, disabled courier and wrong password look the same."""
-
-    code, title = "wrong-password", "账号或密码不对，请核对后再试"
 
 
 async def login_wechat(*, code: str, device: str | None = None) -> LoginAnswer:
@@ -67,26 +60,6 @@ async def _create_account(openid: str, index: str) -> Account:
     return await Account.get(openid_index=index)
 
 
-async def login_courier(*, login_name: str, password: str, device: str | None = None) -> LoginAnswer:
-    """Logs a courier in. Tries are counted per login name before the password is looked at; an unknown name costs
-    the same time.
-    """
-    name = login_name.strip().lower()
-    await attempts.take(
-        scope="courier_login",
-        subject=name,
-        limit=runtime().settings.courier_login_tries,
-        window=_COURIER_WINDOW,
-        detail="密码输错次数过多，请 15 分钟后再试，或联系快递公司管理员重置密码",
-    )
-    courier = await Courier.get_or_none(login_name=name, disabled_at=None)
-    if not await crypto.verify_password(password, courier.password_hash if courier else None) or courier is None:
-        raise WrongPassword
-    await attempts.forget(scope="courier_login", subject=name)
-    async with db.transaction():
-        return await sessions.open_session(owner=courier, device=device)
-
-
 async def refresh(*, refresh_token: str, idempotency_key: str | None = None) -> LoginAnswer:
     """The next pair of tokens. The same call with the same key within 60 seconds gives the same answer; any other
     reuse ends the family.
@@ -105,19 +78,19 @@ async def logout(*, actor: Actor) -> None:
 
 async def logout_all(*, actor: Actor) -> int:
     """Ends every session of the person, on all devices; gives their number."""
-    owner = {"courier_id": actor.account_id} if actor.role == "courier" else {"account_id": actor.account_id}
+    owner = {"account_id" if actor.role == "citizen" else "field_worker_id": actor.account_id}
     async with db.transaction():
         return await sessions.end_all(reason="logout_all", **owner)
 
 
 _AUTHENTICATE = (
-    "SELECT s.access_hash, s.id AS session_id, s.role, COALESCE(a.id, c.id) AS account_id, "
-    "COALESCE(a.ref, c.ref) AS account_ref, COALESCE(a.assurance_level, 0) AS assurance_level, c.carrier, "
+    "SELECT s.access_hash, s.id AS session_id, s.role, COALESCE(a.id, w.id) AS account_id, "
+    "COALESCE(a.ref, w.ref) AS account_ref, COALESCE(a.assurance_level, 0) AS assurance_level, w.carrier, "
     "CASE WHEN s.last_used_at <= ? THEN 1 ELSE 0 END AS stale "
     "FROM identity_session s "
     "LEFT JOIN identity_account a ON a.id = s.account_id "
-    "LEFT JOIN identity_courier c ON c.id = s.courier_id "
-    "WHERE s.revoked_at IS NULL AND s.idle_until > ? AND s.absolute_until > ? AND c.disabled_at IS NULL AND s.access_hash "
+    "LEFT JOIN identity_field_worker w ON w.id = s.field_worker_id "
+    "WHERE s.revoked_at IS NULL AND s.idle_until > ? AND s.absolute_until > ? AND w.disabled_at IS NULL AND s.access_hash "
 )
 
 

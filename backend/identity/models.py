@@ -1,8 +1,11 @@
-"""Rows of the identity slice: accounts, sessions, used refresh tokens, register checks, counted tries, couriers.
+"""Rows of the identity slice: accounts, field workers, sessions, used refresh tokens, register checks, counted tries.
 Private to this slice.
 """
 
+from datetime import date
+
 from tortoise import fields
+from tortoise.migrations.constraints import CheckConstraint
 
 from kernel.db import Row, UtcDatetimeField
 
@@ -33,22 +36,38 @@ class Account(Row):
         table = "identity_account"
 
 
-class Courier(Row):
-    """A carrier's courier, who logs in with a name and a password given by the carrier."""
+class FieldWorker(Row):
+    """A courier or an agent, who logs in with a name and a password given by an operator."""
 
     ref = fields.CharField(max_length=26, unique=True)
     login_name = fields.CharField(max_length=40, unique=True)
     password_hash = fields.TextField()
-    carrier = fields.CharField(max_length=16)
+    role = fields.CharField(max_length=16)
     areas = fields.JSONField[list[str]](default=list)
     name_sealed = fields.TextField()
     name_mask = fields.CharField(max_length=120)
     phone_sealed = fields.TextField(null=True)
     phone_mask = fields.CharField(max_length=40, null=True)
     disabled_at = UtcDatetimeField(null=True)
+    # A courier's
+    carrier = fields.CharField(max_length=16, null=True)
+    # An agent's
+    kind = fields.CharField(max_length=16, null=True)
+    organisation = fields.CharField(max_length=120, null=True)
+    skills = fields.JSONField[list[str] | None](null=True)
+    serving_since_on: date | None = fields.DateField(null=True)
 
     class Meta:
-        table = "identity_courier"
+        table = "identity_field_worker"
+        constraints = (
+            CheckConstraint(
+                name="identity_field_worker_role",
+                check="(role = 'courier' AND carrier IS NOT NULL AND kind IS NULL AND organisation IS NULL "
+                "AND skills IS NULL AND serving_since_on IS NULL) OR (role = 'agent' AND carrier IS NULL "
+                "AND kind IS NOT NULL AND kind IN ('proxy', 'grid') AND organisation IS NOT NULL "
+                "AND skills IS NOT NULL AND serving_since_on IS NOT NULL)",
+            ),
+        )
 
 
 class Session(Row):
@@ -57,8 +76,8 @@ class Session(Row):
     account: fields.ForeignKeyNullableRelation[Account] = fields.ForeignKeyField(
         "identity.Account", related_name="sessions", null=True, db_index=True
     )
-    courier: fields.ForeignKeyNullableRelation[Courier] = fields.ForeignKeyField(
-        "identity.Courier", related_name="sessions", null=True, db_index=True
+    field_worker: fields.ForeignKeyNullableRelation[FieldWorker] = fields.ForeignKeyField(
+        "identity.FieldWorker", related_name="sessions", null=True, db_index=True
     )
     role = fields.CharField(max_length=16)
     access_hash = fields.CharField(max_length=64, unique=True)
@@ -71,7 +90,7 @@ class Session(Row):
     device = fields.CharField(max_length=120, null=True)
 
     account_id: int | None
-    courier_id: int | None
+    field_worker_id: int | None
 
     class Meta:
         table = "identity_session"

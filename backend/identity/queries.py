@@ -3,8 +3,8 @@ data on.
 """
 
 from backend.identity.actor import Actor
-from backend.identity.models import Account, Courier
-from backend.identity.views import CourierMe, Me, Person, courier_me_of, me_of
+from backend.identity.models import Account, FieldWorker
+from backend.identity.views import AgentMe, CourierMe, Me, Person, agent_me_of, courier_me_of, me_of
 from kernel import crypto, db
 from kernel.problems import NotFound
 
@@ -19,10 +19,18 @@ async def me(*, actor: Actor) -> Me:
 
 async def courier_me(*, actor: Actor) -> CourierMe:
     """The courier's own account."""
-    row = await Courier.get_or_none(id=actor.account_id) if actor.role == "courier" else None
+    row = await FieldWorker.get_or_none(id=actor.account_id) if actor.role == "courier" else None
     if row is None:
         raise NotFound
     return courier_me_of(row)
+
+
+async def agent_me(*, actor: Actor) -> AgentMe:
+    """The agent's own account."""
+    row = await FieldWorker.get_or_none(id=actor.account_id) if actor.role == "agent" else None
+    if row is None:
+        raise NotFound
+    return agent_me_of(row)
 
 
 _PERSON = (
@@ -60,7 +68,7 @@ async def openid(account_ref: str) -> str | None:
 
 async def courier(courier_ref: str) -> CourierMe:
     """A courier by public id, masked. Raises NotFound."""
-    row = await Courier.get_or_none(ref=courier_ref)
+    row = await FieldWorker.get_or_none(ref=courier_ref, role="courier")
     if row is None:
         raise NotFound
     return courier_me_of(row)
@@ -68,7 +76,7 @@ async def courier(courier_ref: str) -> CourierMe:
 
 async def courier_by_login(login_name: str) -> CourierMe:
     """A courier that may still log in, by login name, for the commands that assign parcels. Raises NotFound."""
-    row = await Courier.get_or_none(login_name=login_name.strip().lower(), disabled_at=None)
+    row = await FieldWorker.get_or_none(login_name=login_name.strip().lower(), role="courier", disabled_at=None)
     if row is None:
         raise NotFound("没有这个登录名的快递员，或账号已停用")
     return courier_me_of(row)

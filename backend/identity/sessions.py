@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from backend.identity.models import Account, Courier, RefreshReplay, Session
+from backend.identity.models import Account, FieldWorker, RefreshReplay, Session
 from backend.identity.ports import runtime
-from backend.identity.views import LoginAnswer, courier_me_of, me_of
+from backend.identity.views import LoginAnswer, agent_me_of, courier_me_of, me_of
 from kernel import clock, crypto, db
 
 # A phone that lost the answer may repeat the refresh for this long with the same key (a lost answer must not log a
@@ -17,17 +17,17 @@ REPEAT_SECONDS = 60
 _LONGEST_TOKEN = 128
 
 
-async def open_session(*, owner: Account | Courier, device: str | None) -> LoginAnswer:
+async def open_session(*, owner: Account | FieldWorker, device: str | None) -> LoginAnswer:
     """A new family for a person who has just proved who they are. Joins the caller's transaction."""
     settings = runtime().settings
     citizen = isinstance(owner, Account)
-    life = timedelta(days=settings.session_days) if citizen else timedelta(hours=settings.courier_session_hours)
+    life = timedelta(days=settings.session_days) if citizen else timedelta(hours=settings.field_session_hours)
     now = clock.now()
     access, refresh = crypto.new_token(), crypto.new_token()
     session = Session(
         account_id=owner.id if citizen else None,
-        courier_id=None if citizen else owner.id,
-        role="citizen" if citizen else "courier",
+        field_worker_id=None if citizen else owner.id,
+        role="citizen" if isinstance(owner, Account) else owner.role,
         access_hash=crypto.token_hash(access),
         refresh_hash=crypto.token_hash(refresh),
         idle_until=_idle_end(now, now + life),
@@ -98,9 +98,9 @@ async def end(*, session_id: int, reason: str) -> None:
     await db.execute("UPDATE identity_refresh_replay SET answer_sealed = NULL WHERE session_id = ?", session_id)
 
 
-async def end_all(*, account_id: int | None = None, courier_id: int | None = None, reason: str) -> int:
-    """Ends every family of one account or courier; gives their number."""
-    query = Session.filter(revoked_at=None, **_owner_filter(account_id, courier_id))
+async def end_all(*, account_id: int | None = None, field_worker_id: int | None = None, reason: str) -> int:
+    """Ends every family of one account or field worker; gives their number."""
+    query = Session.filter(revoked_at=None, **_owner_filter(account_id, field_worker_id))
     ids = [session.id for session in await query.only("id")]
     for session_id in ids:
         await end(session_id=session_id, reason=reason)
@@ -150,18 +150,18 @@ def _plausible(token: str) -> bool:
     return 0 < len(token) <= _LONGEST_TOKEN and token.isascii()
 
 
-def _owner_filter(account_id: int | None, courier_id: int | None) -> dict[str, int | None]:
-    if (account_id is None) == (courier_id is None):
+def _owner_filter(account_id: int | None, field_worker_id: int | None) -> dict[str, int | None]:
+    if (account_id is None) == (field_worker_id is None):
         raise ValueError("exactly one owner")
-    return {"account_id": account_id} if courier_id is None else {"courier_id": courier_id}
+    return {"account_id": account_id} if field_worker_id is None else {"field_worker_id": field_worker_id}
 
 
-async def _live_owner(session: Session) -> Account | Courier | None:
+async def _live_owner(session: Session) -> Account | FieldWorker | None:
     if session.revoked_at is not None or session.absolute_until <= clock.now():
         return None
     if session.account_id is not None:
         return await Account.get_or_none(id=session.account_id)
-    return await Courier.get_or_none(id=session.courier_id, disabled_at=None)
+    return await FieldWorker.get_or_none(id=session.field_worker_id, disabled_at=None)
 
 
 def _idle_end(now: datetime, absolute_until: datetime) -> datetime:
@@ -172,11 +172,13 @@ def _context(digest: str) -> str:
     return f"identity_refresh_replay.answer:{digest}"
 
 
-def _answer(access: str, refresh: str, session: Session, owner: Account | Courier) -> LoginAnswer:
+def _answer(access: str, refresh: str, session: Session, owner: Account | FieldWorker) -> LoginAnswer:
+    worker = owner if isinstance(owner, FieldWorker) else None
     return LoginAnswer(
         access_token=access,
         refresh_token=refresh,
         expires_in=int((session.idle_until - clock.now()).total_seconds()),
         citizen=me_of(owner) if isinstance(owner, Account) else None,
-        courier=courier_me_of(owner) if isinstance(owner, Courier) else None,
+        courier=courier_me_of(worker) if worker and worker.role == "courier" else None,
+        agent=agent_me_of(worker) if worker and worker.role == "agent" else None,
     )

@@ -17,8 +17,8 @@ class IdentitySettings:
     session_days: int = setting(
         "SESSION_DAYS", help="群众一次登录最长保持多少天，到期重新登录", default=7, minimum=1, maximum=30
     )
-    courier_session_hours: int = setting(
-        "COURIER_SESSION_HOURS", help="快递员一次登录最长保持多少小时", default=12, minimum=1, maximum=24
+    field_session_hours: int = setting(
+        "FIELD_SESSION_HOURS", help="快递员、代办员一次登录最长保持多少小时", default=12, minimum=1, maximum=24
     )
     verify_tries_per_day: int = setting(
         "IDENTITY_TRIES_PER_DAY", help="一个账号一天最多核验几次身份信息", default=5, minimum=1, maximum=50
@@ -33,8 +33,8 @@ class IdentitySettings:
     phone_tries_per_day: int = setting(
         "PHONE_TRIES_PER_DAY", help="一个账号一天最多换绑几次手机号", default=10, minimum=1, maximum=50
     )
-    courier_login_tries: int = setting(
-        "COURIER_LOGIN_TRIES", help="快递员 15 分钟内最多输错几次密码", default=5, minimum=3, maximum=20
+    field_login_tries: int = setting(
+        "FIELD_LOGIN_TRIES", help="快递员、代办员 15 分钟内最多输错几次密码", default=5, minimum=3, maximum=20
     )
 
 

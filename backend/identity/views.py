@@ -2,13 +2,14 @@
 list values.
 """
 
-from datetime import datetime
+from datetime import date, datetime
+from enum import StrEnum
 
 import msgspec
 
 from backend.formats.identity_number import ID_TYPE_LABELS, IdType
 from backend.identity.actor import ASSURANCE_LABELS
-from backend.identity.models import Account, Courier
+from backend.identity.models import Account, FieldWorker
 from kernel import clock
 
 
@@ -34,14 +35,52 @@ class CourierMe(msgspec.Struct, frozen=True, kw_only=True):
     areas: tuple[str, ...]
 
 
+class AgentKind(StrEnum):
+    """What kind of agent: somebody who runs errands for people, or the grid worker of a neighbourhood."""
+
+    PROXY = "proxy"
+    GRID = "grid"
+
+
+AGENT_KIND_LABELS = {AgentKind.PROXY: "代办员", AgentKind.GRID: "网格员"}
+
+
+class AgentMe(msgspec.Struct, frozen=True, kw_only=True):
+    """The agent's own account, as it stands in the roster (代办员花名册)."""
+
+    agent_ref: str
+    name: str
+    kind: AgentKind
+    kind_label: str
+    organisation: str
+    areas: tuple[str, ...]
+    skills: tuple[str, ...]
+    serving_since_on: date
+
+
+class RosterEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of an operator's list of couriers or agents, masked; what belongs to the other role is None."""
+
+    login_name: str
+    name: str
+    areas: tuple[str, ...]
+    disabled_at: datetime | None
+    carrier: str | None
+    kind_label: str | None
+    organisation: str | None
+    skills: tuple[str, ...] | None
+    serving_since_on: date | None
+
+
 class LoginAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """New tokens and whose they are; exactly one of `citizen` and `courier` is set."""
+    """New tokens and whose they are; exactly one of `citizen`, `courier` and `agent` is set."""
 
     access_token: str
     refresh_token: str
     expires_in: int
     citizen: Me | None = None
     courier: CourierMe | None = None
+    agent: AgentMe | None = None
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,8 +113,40 @@ def me_of(account: Account) -> Me:
     )
 
 
-def courier_me_of(courier: Courier) -> CourierMe:
-    """The courier's account as its owner sees it."""
-    return CourierMe(
-        courier_ref=courier.ref, name=courier.name_mask, carrier=courier.carrier, areas=tuple(courier.areas)
+def courier_me_of(row: FieldWorker) -> CourierMe:
+    """The courier's account as its owner sees it. The table's CHECK promises the carrier."""
+    if row.carrier is None:
+        raise ValueError("no courier")
+    return CourierMe(courier_ref=row.ref, name=row.name_mask, carrier=row.carrier, areas=tuple(row.areas))
+
+
+def agent_me_of(row: FieldWorker) -> AgentMe:
+    """The agent's account as its owner sees it. The table's CHECK promises the roster's columns."""
+    if row.kind is None or row.organisation is None or row.serving_since_on is None:
+        raise ValueError("no agent")
+    kind = AgentKind(row.kind)
+    return AgentMe(
+        agent_ref=row.ref,
+        name=row.name_mask,
+        kind=kind,
+        kind_label=AGENT_KIND_LABELS[kind],
+        organisation=row.organisation,
+        areas=tuple(row.areas),
+        skills=tuple(row.skills or ()),
+        serving_since_on=row.serving_since_on,
+    )
+
+
+def roster_entry_of(row: FieldWorker) -> RosterEntry:
+    """The account as an operator sees it in a list."""
+    return RosterEntry(
+        login_name=row.login_name,
+        name=row.name_mask,
+        areas=tuple(row.areas),
+        disabled_at=row.disabled_at,
+        carrier=row.carrier,
+        kind_label=AGENT_KIND_LABELS[AgentKind(row.kind)] if row.kind else None,
+        organisation=row.organisation,
+        skills=tuple(row.skills) if row.skills is not None else None,
+        serving_since_on=row.serving_since_on,
     )

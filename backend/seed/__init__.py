@@ -10,7 +10,7 @@ from typing import Any
 import notifications
 import payments
 from backend.catalog import importer
-from backend.identity import courier_accounts
+from backend.identity import field_accounts
 from backend.identity import queries as identity
 from kernel.problems import NotFound
 
@@ -71,7 +71,7 @@ async def _couriers(path: Path) -> int:
         try:
             await identity.courier_by_login(row["login_name"])
         except NotFound:
-            await courier_accounts.create_courier(
+            await field_accounts.create_courier(
                 login_name=row["login_name"], password=row["password"], carrier=row["carrier"], name=row["name"],
                 phone=row.get("phone"), areas=tuple(row["areas"]),
             )  # fmt: skip

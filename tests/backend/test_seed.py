@@ -7,7 +7,7 @@ from backend import seed
 from backend.catalog import queries
 from backend.catalog.importer import ImportRefused
 from backend.catalog.models import ItemVersion
-from backend.identity import login
+from backend.identity import field_login
 from tests.backend.identity import fakes
 
 
@@ -43,7 +43,7 @@ async def test_every_charge_of_an_item_has_an_approved_price_with_the_same_amoun
 
 async def test_the_demo_courier_can_log_in():
     await seed.load(demo=True)
-    answer = await login.login_courier(login_name="demo-courier", password="demo-courier-2026")
+    answer = await field_login.log_in(role="courier", login_name="demo-courier", password="demo-courier-2026")
     assert answer.courier.carrier == "ems" and answer.courier.areas == ("620981",)
 
 

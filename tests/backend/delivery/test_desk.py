@@ -7,7 +7,7 @@ from backend.cases.ports import DeliveryWish
 from backend.delivery import assignment, booking, couriers, desk, queries, sign_code
 from backend.delivery.carriers.base import CarrierUnclear
 from backend.delivery.models import Parcel, ParcelEvent
-from backend.identity.models import Courier
+from backend.identity.models import FieldWorker
 from kernel.problems import Conflict, Invalid, NotFound
 from kernel.state_machine import IllegalTransition
 from tests.backend.delivery.world import CITIZEN_ID, news, run
@@ -16,7 +16,7 @@ LAST4 = CITIZEN_ID[-4:]
 
 
 async def login_of(actor) -> str:
-    return (await Courier.get(ref=actor.account_ref)).login_name
+    return (await FieldWorker.get(ref=actor.account_ref)).login_name
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from backend.delivery.models import Parcel
 from backend.delivery.settings import Settings
 from backend.delivery.states import Canonical
 from backend.identity.actor import Actor
-from backend.identity.models import Account, Courier
+from backend.identity.models import Account, FieldWorker
 from kernel import clock, crypto, db, ids
 from kernel.models import OutboxRow
 from kernel.outbox import Delivery
@@ -55,7 +55,8 @@ class World:
     async def courier(self, *areas: str, carrier: str = "ems") -> Actor:
         self.serial += 1
         ref = ids.public_id()
-        row = await Courier.create(
+        row = await FieldWorker.create(
+            role="courier",
             ref=ref,
             login_name=f"courier{self.serial}",
             password_hash="x",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.identity import courier_accounts
+from backend.identity import field_accounts
 from backend.identity.courier_areas import couriers_covering, covers
 
 TOWN = "620981101205"
@@ -25,9 +25,9 @@ async def test_only_active_couriers_of_the_carrier(database) -> None:
         ("other", "local", ("620981",)),
         ("gone", "ems", ("620981",)),
     ):
-        await courier_accounts.create_courier(
+        await field_accounts.create_courier(
             login_name=login, password="Abcd1234xyz", carrier=carrier, name="张三", phone=None, areas=areas
         )
-    await courier_accounts.disable_courier(login_name="gone")
+    await field_accounts.disable(role="courier", login_name="gone")
     found = await couriers_covering(carrier="ems", region_code=TOWN)
     assert [courier.areas for courier in found] == [("6201", "620981")]

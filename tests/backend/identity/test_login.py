@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from backend.identity import courier_accounts, handlers, login, queries
+from backend.identity import field_accounts, field_login, handlers, login, queries
 from backend.identity.models import Account, RefreshReplay, Session
 from kernel import db
 from kernel.problems import TooMany
@@ -171,7 +171,7 @@ async def test_the_sweep_forgets_answers_after_a_minute_and_dead_families_after_
 
 
 async def a_courier(login_name="ems-zhao", **changes):
-    return await courier_accounts.create_courier(
+    return await field_accounts.create_courier(
         **{
             "login_name": login_name,
             "password": "yumen-2026-ok",
@@ -187,7 +187,7 @@ async def a_courier(login_name="ems-zhao", **changes):
 async def test_a_courier_logs_in_with_the_carriers_account(partners):
     courier = await a_courier()
     assert courier.name == "赵**"
-    answer = await login.login_courier(login_name=" EMS-Zhao ", password="yumen-2026-ok")
+    answer = await field_login.log_in(role="courier", login_name=" EMS-Zhao ", password="yumen-2026-ok")
     actor = await login.authenticate(token=answer.access_token)
     assert (actor.role, actor.carrier, actor.account_ref) == ("courier", "ems", courier.courier_ref)
     assert answer.citizen is None and (await queries.courier_me(actor=actor)).areas == ("620981101",)
@@ -197,7 +197,7 @@ async def test_a_courier_logs_in_with_the_carriers_account(partners):
 
 async def test_a_courier_works_twelve_hours_per_login(partners, frozen_clock):
     await a_courier()
-    answer = await login.login_courier(login_name="ems-zhao", password="yumen-2026-ok")
+    answer = await field_login.log_in(role="courier", login_name="ems-zhao", password="yumen-2026-ok")
     frozen_clock.advance(hours=12, seconds=1)
     with pytest.raises(login.SessionEnded):
         await login.refresh(refresh_token=answer.refresh_token)
@@ -207,34 +207,34 @@ async def test_unknown_and_wrong_look_alike_and_are_counted(partners, frozen_clo
     await a_courier()
     for name in ("ems-zhao", "nobody"):
         for _ in range(5):
-            with pytest.raises(login.WrongPassword):
-                await login.login_courier(login_name=name, password="wrong")
+            with pytest.raises(field_login.WrongPassword):
+                await field_login.log_in(role="courier", login_name=name, password="wrong")
         with pytest.raises(TooMany) as refused:
-            await login.login_courier(login_name=name, password="yumen-2026-ok")
+            await field_login.log_in(role="courier", login_name=name, password="yumen-2026-ok")
         assert 0 < refused.value.retry_after_seconds <= 900
     frozen_clock.advance(minutes=15)
-    assert await login.login_courier(login_name="ems-zhao", password="yumen-2026-ok")
+    assert await field_login.log_in(role="courier", login_name="ems-zhao", password="yumen-2026-ok")
 
 
 async def test_disabling_logs_the_courier_out_at_once(partners):
     await a_courier()
-    answer = await login.login_courier(login_name="ems-zhao", password="yumen-2026-ok")
-    await courier_accounts.disable_courier(login_name="ems-zhao")
+    answer = await field_login.log_in(role="courier", login_name="ems-zhao", password="yumen-2026-ok")
+    await field_accounts.disable(role="courier", login_name="ems-zhao")
     assert await login.authenticate(token=answer.access_token) is None
     with pytest.raises(login.SessionEnded):
         await login.refresh(refresh_token=answer.refresh_token)
-    with pytest.raises(login.WrongPassword):
-        await login.login_courier(login_name="ems-zhao", password="yumen-2026-ok")
+    with pytest.raises(field_login.WrongPassword):
+        await field_login.log_in(role="courier", login_name="ems-zhao", password="yumen-2026-ok")
 
 
 async def test_a_new_password_ends_the_old_sessions(partners):
     await a_courier()
-    answer = await login.login_courier(login_name="ems-zhao", password="yumen-2026-ok")
-    await courier_accounts.set_courier_password(login_name="ems-zhao", password="another-2026")
+    answer = await field_login.log_in(role="courier", login_name="ems-zhao", password="yumen-2026-ok")
+    await field_accounts.set_password(role="courier", login_name="ems-zhao", password="another-2026")
     assert await login.authenticate(token=answer.access_token) is None
-    with pytest.raises(login.WrongPassword):
-        await login.login_courier(login_name="ems-zhao", password="yumen-2026-ok")
-    assert await login.login_courier(login_name="ems-zhao", password="another-2026")
+    with pytest.raises(field_login.WrongPassword):
+        await field_login.log_in(role="courier", login_name="ems-zhao", password="yumen-2026-ok")
+    assert await field_login.log_in(role="courier", login_name="ems-zhao", password="another-2026")
 
 
 async def test_bad_courier_data_are_refused_all_at_once(partners):
@@ -244,7 +244,7 @@ async def test_bad_courier_data_are_refused_all_at_once(partners):
         "/login_name", "/password", "/carrier", "/name", "/phone", "/areas/0"
     }  # fmt: skip
     await a_courier()
-    with pytest.raises(courier_accounts.LoginNameTaken):
+    with pytest.raises(field_accounts.LoginNameTaken):
         await a_courier()
 
 

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from backend.identity import login, queries, verification
+from backend.identity import field_login, login, queries, verification
 from backend.identity.actor import AssuranceTooLow
 from backend.identity.models import Account, Verification
 from backend.identity.ports import RegisterOutcome
@@ -205,7 +205,7 @@ async def test_couriers_have_no_citizen_account(partners):
     from tests.backend.identity.test_login import a_courier
 
     await a_courier()
-    answer = await login.login_courier(login_name="ems-zhao", password="yumen-2026-ok")
+    answer = await field_login.log_in(role="courier", login_name="ems-zhao", password="yumen-2026-ok")
     actor = await login.authenticate(token=answer.access_token)
     for call in (queries.me(actor=actor), verify(actor), verification.bind_phone(actor=actor, code="phone-139")):
         with pytest.raises(NotFound):
