@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from payments.gateways.refund_port import RefundEvidence
+    from payments.gateways.refund_port import RefundEvidence, RefundPort
 
 
 class EvidenceKind(StrEnum):
@@ -176,12 +176,17 @@ class KeyNews(Protocol):
 
 
 class PaymentGateway(Protocol):
-    """One payment channel. `refunds` is how it gives money back."""
+    """One payment channel."""
 
     channel: str
     partner: str  # the name of its inbox
     product: str
     capabilities: Capabilities
+
+    @property
+    def refunds(self) -> "RefundPort":
+        """The refund side."""
+        ...
 
     def order_body(self, draft: OrderDraft) -> bytes:
         """The exact bytes to commit and send. Pure."""

@@ -70,16 +70,21 @@ class WeChatPayClient:
     def __init__(self, *, partner: Partner, merchant: Merchant, keys: KeyTable) -> None:
         self._partner, self._merchant, self.keys = partner, merchant, keys
 
-    async def call(self, method: str, target: str, body: bytes = b"", *, name: str) -> Reply:
-        """One attempt with a fresh nonce and time. No exception: what went wrong is in the reply."""
-        answer = await self.raw(method, target, body, name=name)
+    async def call(self, method: str, target: str, body: bytes = b"", *, name: str, serial: str | None = None) -> Reply:
+        """One attempt with a fresh nonce and time. No exception: what went wrong is in the reply.
+
+        `serial` names the key that fields of the body are encrypted with.
+        """
+        answer = await self.raw(method, target, body, name=name, serial=serial)
         if isinstance(answer, PartnerError):
             reason = f"{type(answer).__name__} {answer.reason}"
             return Reply(status=0, proof=Proof.UNSIGNED, reason=reason, sent=not isinstance(answer, NotSent))
         proof, why = await self._verify(answer)
         return _reply(answer, proof, why)
 
-    async def raw(self, method: str, target: str, body: bytes, *, name: str) -> Answer | PartnerError:
+    async def raw(
+        self, method: str, target: str, body: bytes, *, name: str, serial: str | None = None
+    ) -> Answer | PartnerError:
         """The unverified answer, for the one call that is proven by its content (certificates), or why none came."""
         timestamp, nonce = int(clock.now().timestamp()), secrets.token_hex(16)
         wire_target = self._partner.wire_target(target)
@@ -97,8 +102,8 @@ class WeChatPayClient:
         }
         if body:
             headers["Content-Type"] = "application/json"
-        if self._merchant.public_key_id:
-            headers["Wechatpay-Serial"] = self._merchant.public_key_id
+        if named := serial or self._merchant.public_key_id:
+            headers["Wechatpay-Serial"] = named
         try:
             return await self._partner.request(
                 method, target, headers=headers, body=body or None, max_bytes=_MOST_ANSWER_BYTES, call=name

@@ -1,8 +1,13 @@
 """What WeChat Pay's status and error words mean for an order; the only place that branches on them."""
 
 from enum import StrEnum
+from typing import Any
+
+import structlog
 
 from payments.gateways.wechat_pay.client import Reply
+
+log = structlog.get_logger(__name__)
 
 
 class Verdict(StrEnum):
@@ -12,6 +17,7 @@ class Verdict(StrEnum):
     ALREADY_PAID = "already_paid"
     NOT_FOUND = "not_found"
     REFUSED = "refused"  # a proven no
+    NOT_ENOUGH = "not_enough"  # a proven "top up first"
     UNKNOWN = "unknown"
 
 
@@ -26,6 +32,21 @@ _REFUSALS = frozenset(
         "RULE_LIMIT",
         "TRADE_ERROR",
         "OPENID_MISMATCH",
+    }
+)
+# A refund that WeChat provably refused: nothing moved. REFUND_FEE_MISMATCH is not here: it says that the number exists.
+_REFUND_REFUSALS = frozenset(
+    {
+        "PARAM_ERROR",
+        "INVALID_REQUEST",
+        "APPID_MCHID_NOT_MATCH",
+        "MCH_NOT_EXISTS",
+        "NO_AUTH",
+        "RULE_LIMIT",
+        "TRADE_ERROR",
+        "TRADE_OVERDUE",
+        "USER_ACCOUNT_ABNORMAL",
+        "RESOURCE_NOT_EXISTS",
     }
 )
 _ALREADY_PAID = frozenset({"ORDERPAID", "ORDER_PAID"})
@@ -62,3 +83,28 @@ def of_close(reply: Reply) -> Verdict:
     if reply.status == 204:
         return Verdict.DONE
     return Verdict.ALREADY_PAID if reply.code in _ALREADY_PAID else Verdict.UNKNOWN
+
+
+def of_refund(reply: Reply) -> Verdict:
+    """Verdict on asking for a refund. 429 and 5xx may mean "being processed": they conclude nothing, signed or not."""
+    if not reply.proven:
+        return Verdict.UNKNOWN
+    if reply.status == 200 and not reply.code:
+        return Verdict.DONE
+    if not 400 <= reply.status < 500 or reply.status == 429:
+        return Verdict.UNKNOWN
+    if reply.code == "NOT_ENOUGH":
+        return Verdict.NOT_ENOUGH
+    return Verdict.REFUSED if reply.code in _REFUND_REFUSALS else Verdict.UNKNOWN
+
+
+def why(reply: Reply) -> str:
+    """What a reply said, in words fit for a log and a row."""
+    return " ".join(str(part) for part in (reply.status or "", reply.code, reply.proof, reply.reason) if part)[:120]
+
+
+def alarm(reply: Reply, call: str, number: str) -> None:
+    """Raises the configuration alarm for answers that mean a mistake of ours."""
+    if reply.code in CONFIGURATION or reply.status == 401:
+        fields: dict[str, Any] = {"status": reply.status, "code": reply.code, "request_id": reply.request_id}
+        log.error("wechat_pay.configuration", call=call, number=number, **fields)

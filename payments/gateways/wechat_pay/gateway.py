@@ -1,8 +1,7 @@
-"""WeChat Pay as a `PaymentGateway`: JSAPI orders, query, close, notices, keys. No state of ours and no database here."""
+"""WeChat Pay as a `PaymentGateway`: JSAPI orders, query, close, notices, keys; refunds are in `refunds`. No state of ours and no database here."""
 
 import secrets
 from collections.abc import Mapping
-from typing import Any
 
 import structlog
 
@@ -21,8 +20,9 @@ from payments.gateways.base import (
     VerifiedNotice,
 )
 from payments.gateways.wechat_pay import certificates, errors, notices, orders, signing
-from payments.gateways.wechat_pay.client import Merchant, Reply, WeChatPayClient
+from payments.gateways.wechat_pay.client import Merchant, WeChatPayClient
 from payments.gateways.wechat_pay.errors import Verdict
+from payments.gateways.wechat_pay.refunds import WeChatPayRefunds
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +46,7 @@ class WeChatPayGateway:
 
     def __init__(self, *, client: WeChatPayClient, merchant: Merchant, notify_url: str) -> None:
         self._client, self._merchant, self._notify_url = client, merchant, notify_url
+        self.refunds = WeChatPayRefunds(client=client, merchant=merchant, notify_url=notify_url)
 
     def order_body(self, draft: OrderDraft) -> bytes:
         """The exact bytes of the JSAPI order."""
@@ -56,16 +57,16 @@ class WeChatPayGateway:
     async def prepare(self, order: Order) -> Evidence:
         """Creates the order or repeats it: the identical request gives a fresh prepay_id for the same order."""
         reply = await self._client.call("POST", "/v3/pay/transactions/jsapi", order.body, name="jsapi")
-        self._alarm(reply, "jsapi", order.payment_no)
+        errors.alarm(reply, "jsapi", order.payment_no)
         if not reply.sent:
-            return orders.not_sent(order.payment_no, _why(reply))
+            return orders.not_sent(order.payment_no, errors.why(reply))
         verdict = errors.of_order(reply)
         if verdict is Verdict.REFUSED:
-            return orders.refused(order.payment_no, _why(reply))
+            return orders.refused(order.payment_no, errors.why(reply))
         prepay_id = reply.data.get("prepay_id")
         if verdict is Verdict.DONE and isinstance(prepay_id, str) and prepay_id:
             return orders.accepted(order.payment_no, self._client_action(prepay_id), reply.request_id)
-        return orders.no_reply(order.payment_no, EvidenceKind.REPLY, _why(reply))
+        return orders.no_reply(order.payment_no, EvidenceKind.REPLY, errors.why(reply))
 
     async def query(self, order: Order) -> Evidence:
         """Asks about the order by our number."""
@@ -73,7 +74,7 @@ class WeChatPayGateway:
         reply = await self._client.call("GET", target, name="query")
         verdict = errors.of_query(reply)
         if verdict is Verdict.NOT_FOUND:
-            return orders.not_found(order.payment_no, _why(reply), proven=reply.proven)
+            return orders.not_found(order.payment_no, errors.why(reply), proven=reply.proven)
         if verdict is Verdict.DONE:
             found = orders.order_evidence(
                 reply.data, kind=EvidenceKind.QUERY, source_id=None, raw_ref=f"query:{reply.request_id}"
@@ -81,8 +82,8 @@ class WeChatPayGateway:
             if found is not None and found.payment_no == order.payment_no:
                 return found
             return orders.no_reply(order.payment_no, EvidenceKind.QUERY, "incomplete or another order")
-        self._alarm(reply, "query", order.payment_no)
-        return orders.no_reply(order.payment_no, EvidenceKind.QUERY, _why(reply))
+        errors.alarm(reply, "query", order.payment_no)
+        return orders.no_reply(order.payment_no, EvidenceKind.QUERY, errors.why(reply))
 
     async def close(self, order: Order) -> CloseResult:
         """Closes the order; 204 with a good signature is the only proof that it is closed."""
@@ -93,8 +94,8 @@ class WeChatPayGateway:
             return CloseResult(CloseOutcome.CLOSED)
         if verdict is Verdict.ALREADY_PAID:
             return CloseResult(CloseOutcome.ALREADY_PAID)
-        self._alarm(reply, "close", order.payment_no)
-        return CloseResult(CloseOutcome.UNKNOWN, _why(reply))
+        errors.alarm(reply, "close", order.payment_no)
+        return CloseResult(CloseOutcome.UNKNOWN, errors.why(reply))
 
     async def verify_notification(self, headers: Mapping[str, str], raw: bytes) -> VerifiedNotice | Rejected:
         """Checks and opens a notice."""
@@ -135,12 +136,3 @@ class WeChatPayGateway:
             "signType": "RSA",
             "paySign": signing.sign(self._merchant.key, message),
         }
-
-    def _alarm(self, reply: Reply, call: str, payment_no: str) -> None:
-        if reply.code in errors.CONFIGURATION or reply.status == 401:
-            fields: dict[str, Any] = {"status": reply.status, "code": reply.code, "request_id": reply.request_id}
-            log.error("wechat_pay.configuration", call=call, payment_no=payment_no, **fields)
-
-
-def _why(reply: Reply) -> str:
-    return " ".join(str(part) for part in (reply.status or "", reply.code, reply.proof, reply.reason) if part)[:120]

@@ -83,6 +83,16 @@ class KeyTable:
             return None
         return known.key
 
+    def for_encryption(self) -> tuple[str, RSAPublicKey] | None:
+        """Serial and key for sensitive fields: the public key, otherwise the valid certificate that began last."""
+        if self._public:
+            return next(iter(self._public.items()))
+        now = clock.now()
+        valid = [
+            (k.effective_at, s, k.key) for s, k in self._certificates.items() if k.effective_at <= now < k.expires_at
+        ]
+        return max(valid, key=lambda one: one[0])[1:] if valid else None
+
     async def look(self, serial: str) -> RSAPublicKey | None:
         """`find`, and for an unknown serial a look into the shared store and a word to the job that fetches certificates."""
         key = self.find(serial)

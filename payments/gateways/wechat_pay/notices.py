@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from payments.gateways.base import Ack, EvidenceKind, Refusal, Rejected, VerifiedNotice
-from payments.gateways.wechat_pay import orders, signing
+from payments.gateways.wechat_pay import orders, refunds, signing
 from payments.gateways.wechat_pay.client import Merchant, check_signature, parse_object
 from payments.gateways.wechat_pay.keys import KeyTable
 
@@ -100,6 +100,7 @@ def _notice(
             event_id=event_id,
             event_type=event_type,
             evidence=None,
+            refund=refunds.notice_evidence(plain, event_id=event_id),
             refund_no=_known(plain.get("out_refund_no")),
             payment_no=_known(plain.get("out_trade_no")),
         )

@@ -21,7 +21,7 @@ _STATES = {
 
 def jsapi_body(draft: OrderDraft, *, mchid: str, app_id: str, notify_url: str) -> bytes:
     """The body of POST /v3/pay/transactions/jsapi. A repeat must be identical, so these bytes are stored before the first send."""
-    return _compact(
+    return compact(
         {
             "appid": app_id,
             "mchid": mchid,
@@ -37,7 +37,7 @@ def jsapi_body(draft: OrderDraft, *, mchid: str, app_id: str, notify_url: str) -
 
 def close_body(mchid: str) -> bytes:
     """The body of a close."""
-    return _compact({"mchid": mchid})
+    return compact({"mchid": mchid})
 
 
 def order_evidence(
@@ -71,7 +71,7 @@ def order_evidence(
         merchant_id=str(merchant),
         app_id=str(app_id),
         payer_id=_text(payer.get("openid"), "") or None if isinstance(payer, dict) else None,
-        occurred_at=_instant(data.get("success_time")),
+        occurred_at=instant(data.get("success_time")),
         reason="" if outcome is not Outcome.NO_REPLY else f"unknown-state {str(state)[:40]}",
     )
 
@@ -123,7 +123,8 @@ def _plain(payment_no: str, kind: EvidenceKind, outcome: Outcome, reason: str) -
     )
 
 
-def _compact(value: Mapping[str, Any]) -> bytes:
+def compact(value: Mapping[str, Any]) -> bytes:
+    """JSON without spaces, as the bytes that are stored, signed and sent."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -131,7 +132,8 @@ def _text(value: Any, missing: str) -> str:
     return value if isinstance(value, str) else missing
 
 
-def _instant(value: Any) -> datetime | None:
+def instant(value: Any) -> datetime | None:
+    """An RFC 3339 time with its offset, or None."""
     try:
         parsed = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:

@@ -100,6 +100,12 @@ def open_sealed(api_v3_key: bytes, *, nonce: str, associated_data: str, cipherte
         return None
 
 
+def sealed_field(key: RSAPublicKey, text: str) -> str:
+    """A sensitive field of a request: RSA-OAEP with SHA-1, which WeChat Pay prescribes, in base64."""
+    scheme = padding.OAEP(mgf=padding.MGF1(hashes.SHA1()), algorithm=hashes.SHA1(), label=None)  # noqa: S303
+    return base64.b64encode(key.encrypt(text.encode(), scheme)).decode()
+
+
 def load_private_key(pem: bytes) -> RSAPrivateKey:
     """The merchant's key. Raises UnusableKey."""
     try:
