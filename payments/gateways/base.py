@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
+from payments.gateways.statement_port import StatementPort
+
 if TYPE_CHECKING:
     from payments.gateways.refund_port import RefundEvidence, RefundPort
 
@@ -182,6 +184,7 @@ class PaymentGateway(Protocol):
     partner: str  # the name of its inbox
     product: str
     capabilities: Capabilities
+    statements: StatementPort | None  # None: the channel gives no daily files, so nothing of it can be reconciled
 
     @property
     def refunds(self) -> "RefundPort":

@@ -336,3 +336,33 @@ async def test_a_header_that_breaks_the_line_is_our_bug_not_the_partners():
     async with server(saying(reply())) as (partner, _):
         with pytest.raises(ValueError, match=r"."):
             await partner.request("GET", "/", headers={"X": "a\r\nY: b"})
+
+
+async def test_a_download_is_written_as_it_comes(tmp_path):
+    content = bytes(range(256)) * 20_000  # more than one piece
+    async with server(saying(reply(content, "200 OK", "Content-Encoding: gzip"))) as (partner, heads):
+        answer = await partner.download("/f?t=1", into=tmp_path / "f", headers={"X-Proof": "1"}, max_bytes=1 << 24)
+    assert (answer.status, answer.body, (tmp_path / "f").read_bytes()) == (200, b"", content)
+    assert b"GET /f?t=1 " in heads[0] and b"X-Proof: 1" in heads[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (saying(reply(b"x" * 5000)), "too large"),
+        (hang_up, "Error"),
+        (saying(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab"), "timeout"),
+    ],
+)
+async def test_half_a_download_leaves_no_file(tmp_path, answer, error):
+    async with server(answer, read_seconds=0.3) as (partner, _):
+        with pytest.raises(NoAnswer, match=error):
+            await partner.download("/f", into=tmp_path / "f", max_bytes=4096)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_refused_download_is_an_answer_without_a_file(tmp_path):
+    async with server(saying(reply(b'{"code":"X"}', "400 Bad Request"))) as (partner, _):
+        answer = await partner.download("/f", into=tmp_path / "f", max_bytes=4096)
+    assert (answer.status, answer.body) == (400, b'{"code":"X"}')
+    assert not (tmp_path / "f").exists()

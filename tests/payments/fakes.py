@@ -20,6 +20,7 @@ from payments.gateways.base import (
     Rejected,
     VerifiedNotice,
 )
+from payments.gateways.statement_port import StatementPort
 
 MERCHANT, APP = "1900000109", "wxd678efh567hg6787"
 _numbers = itertools.count(1)
@@ -56,6 +57,7 @@ class FakeChannel:
     calls: list[tuple[str, str]] = field(default_factory=list)
     proven_not_found: bool = False
     capabilities: Capabilities = CAPABILITIES
+    statements: StatementPort | None = None
 
     def order_body(self, draft: OrderDraft) -> bytes:
         return json.dumps({"no": draft.payment_no, "total": draft.amount_fen, "payer": draft.payer_id}).encode()

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
@@ -86,6 +87,31 @@ class WeChatPayClient:
         self, method: str, target: str, body: bytes, *, name: str, serial: str | None = None
     ) -> Answer | PartnerError:
         """The unverified answer, for the one call that is proven by its content (certificates), or why none came."""
+        headers = self._headers(method, target, body, serial)
+        try:
+            return await self._partner.request(
+                method, target, headers=headers, body=body or None, max_bytes=_MOST_ANSWER_BYTES, call=name
+            )
+        except PartnerError as error:
+            return error
+
+    async def download(self, url: str, *, into: Path, max_bytes: int) -> Answer | PartnerError:
+        """A signed GET of an address WeChat Pay gave us, written to a new file. Nothing signs what comes: its hash must.
+
+        Only addresses below our base URL are followed. Raises ValueError for any other.
+        """
+        base = self._partner.base_url
+        if not url.startswith(base + "/"):
+            raise ValueError("not an address of WeChat Pay")
+        target = url.removeprefix(base)
+        try:
+            return await self._partner.download(
+                target, into=into, headers=self._headers("GET", target, b""), max_bytes=max_bytes
+            )
+        except PartnerError as error:
+            return error
+
+    def _headers(self, method: str, target: str, body: bytes, serial: str | None = None) -> dict[str, str]:
         timestamp, nonce = int(clock.now().timestamp()), secrets.token_hex(16)
         wire_target = self._partner.wire_target(target)
         message = signing.request_message(method, wire_target, timestamp, nonce, body)
@@ -104,12 +130,7 @@ class WeChatPayClient:
             headers["Content-Type"] = "application/json"
         if named := serial or self._merchant.public_key_id:
             headers["Wechatpay-Serial"] = named
-        try:
-            return await self._partner.request(
-                method, target, headers=headers, body=body or None, max_bytes=_MOST_ANSWER_BYTES, call=name
-            )
-        except PartnerError as error:
-            return error
+        return headers
 
     async def _verify(self, answer: Answer) -> tuple[Proof, str]:
         headers = answer.headers

@@ -19,10 +19,12 @@ from payments.gateways.base import (
     Rejected,
     VerifiedNotice,
 )
+from payments.gateways.statement_port import StatementPort
 from payments.gateways.wechat_pay import certificates, errors, notices, orders, signing
 from payments.gateways.wechat_pay.client import Merchant, WeChatPayClient
 from payments.gateways.wechat_pay.errors import Verdict
 from payments.gateways.wechat_pay.refunds import WeChatPayRefunds
+from payments.gateways.wechat_pay.statements import WeChatStatements
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +49,7 @@ class WeChatPayGateway:
     def __init__(self, *, client: WeChatPayClient, merchant: Merchant, notify_url: str) -> None:
         self._client, self._merchant, self._notify_url = client, merchant, notify_url
         self.refunds = WeChatPayRefunds(client=client, merchant=merchant, notify_url=notify_url)
+        self.statements: StatementPort | None = WeChatStatements(client=client, merchant=merchant)
 
     def order_body(self, draft: OrderDraft) -> bytes:
         """The exact bytes of the JSAPI order."""
