@@ -12,8 +12,6 @@ from miniprogram_api.pages import PageQuery
 from payments import BillView, PaymentView
 
 _TAG = "缴费"
-# The product the phone asks for → the channel that carries it.
-_CHANNELS = {"wechat_jsapi": "wechat"}
 
 
 class BillsPage(msgspec.Struct, frozen=True):
@@ -26,7 +24,20 @@ class BillsPage(msgspec.Struct, frozen=True):
 class StartPayment(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Through which channel."""
 
-    channel: Annotated[Literal["wechat_jsapi"], Meta(description="目前支持 wechat_jsapi（微信支付）")]
+    channel: Annotated[
+        Literal["wechat_jsapi", "wechat_h5", "alipay_wap", "alipay_mini"],
+        Meta(
+            description="支付方式：wechat_jsapi 微信小程序支付，wechat_h5 手机浏览器微信支付，alipay_wap 手机浏览器支付宝支付，"
+            "alipay_mini 支付宝小程序支付；本单可用的方式见缴费单的 channels"
+        ),
+    ]
+    payer_id: (
+        Annotated[
+            str,
+            Meta(min_length=8, max_length=128, description="付款人在支付宝的 open_id，alipay_mini 必填，其他方式不填"),
+        ]
+        | None
+    ) = None
 
 
 @endpoint("GET", "/bills", summary="我的缴费单", tag=_TAG, roles=CITIZEN, query=PageQuery, answer=BillsPage)
@@ -48,8 +59,9 @@ async def bill(call: Call) -> BillView:
 )  # fmt: skip
 async def start_payment(call: Call, body: StartPayment) -> PaymentView:
     return await payments.start_payment(
-        owner_ref=call.actor.account_ref, bill_no=call.path["bill_no"], channel=_CHANNELS[body.channel],
-        payer_openid=await identity.openid(call.actor.account_ref), idem=call.idem,
+        owner_ref=call.actor.account_ref, bill_no=call.path["bill_no"], channel=body.channel,
+        payer_openid=await _payer_id(call, body),
+        payer_address=call.ip, idem=call.idem,
     )  # fmt: skip
 
 
@@ -63,3 +75,10 @@ async def start_payment(call: Call, body: StartPayment) -> PaymentView:
 )
 async def payment(call: Call) -> PaymentView:
     return await payments.payment(owner_ref=call.actor.account_ref, payment_no=call.path["payment_no"])
+
+
+async def _payer_id(call: Call, body: StartPayment) -> str | None:
+    """Who pays, in the words of the channel: the logged-in WeChat user, or the Alipay user the mini-program names."""
+    if body.channel == "wechat_jsapi":
+        return await identity.openid(call.actor.account_ref)
+    return body.payer_id if body.channel == "alipay_mini" else None

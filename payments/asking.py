@@ -128,7 +128,13 @@ async def _called(
 
 
 def _order(attempt: Attempt, body: bytes = b"") -> Order:
-    return Order(payment_no=attempt.payment_no, amount_fen=attempt.amount_fen, currency=attempt.currency, body=body)
+    return Order(
+        payment_no=attempt.payment_no,
+        product=attempt.product,
+        amount_fen=attempt.amount_fen,
+        currency=attempt.currency,
+        body=body,
+    )
 
 
 def _blank(attempt: Attempt, kind: EvidenceKind, outcome: Outcome, reason: str) -> Evidence:

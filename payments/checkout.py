@@ -1,6 +1,7 @@
 """Starting a payment: the intent in one transaction, the channel's call outside, one active attempt per bill, channel and payer."""
 
 import asyncio
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import msgspec
@@ -10,8 +11,9 @@ from kernel import clock, crypto, db, ids
 from kernel.idempotency import Idempotency, run_once
 from kernel.problems import Conflict, Invalid, NotFound, PartnerDown
 from payments import asking, ledger, pacing, queries, runtime, settlement, transitions, views
-from payments.gateways.base import OrderDraft, PaymentGateway
+from payments.gateways.base import OrderDraft
 from payments.models import Attempt, Bill
+from payments.runtime import Offer
 from payments.states import ACTIVE, PAYER, AttemptAction, AttemptState
 from payments.views import PaymentView
 
@@ -29,7 +31,16 @@ class BillNotPayable(Conflict):
 class PayerMissing(Invalid):
     """The channel needs to know who pays."""
 
-    code, title = "payer-missing", "请在微信中登录后再支付"
+    code, title = "payer-missing", "请在要使用的微信或支付宝中登录后再支付"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Payer:
+    """Who pays: our account, and what the channel wants to know. Personal data never shows in repr."""
+
+    account_ref: str
+    channel_id: str | None = field(default=None, repr=False)  # openid or buyer_open_id
+    address: str | None = field(default=None, repr=False)  # of the phone
 
 
 class Intent(msgspec.Struct, frozen=True):
@@ -39,22 +50,30 @@ class Intent(msgspec.Struct, frozen=True):
 
 
 async def start_payment(
-    *, owner_ref: str, bill_no: str, channel: str, payer_openid: str | None, idem: Idempotency | None
+    *,
+    owner_ref: str,
+    bill_no: str,
+    channel: str,
+    payer_openid: str | None,
+    payer_address: str | None = None,
+    idem: Idempotency | None,
 ) -> PaymentView:
     """Starts, or continues, the payment of a bill and answers what the phone needs.
 
+    `channel` is a way to pay as phones name it (wechat_jsapi, alipay_wap); `payer_openid` is the payer's id at that channel.
     Raises NotFound, BillNotPayable, ChannelUnavailable, PayerMissing, and PartnerDown when certainly nothing was sent.
     """
-    gateway = runtime.gateway(channel)
-    if gateway.capabilities.needs_payer_id and not payer_openid:
+    offer = runtime.offer(channel)
+    if (offer.can.needs_payer_id and not payer_openid) or (offer.can.needs_payer_address and not payer_address):
         raise PayerMissing
+    payer = Payer(account_ref=owner_ref, channel_id=payer_openid, address=payer_address)
     mine: list[str] = []
 
     async def work() -> Intent:
         bill = await db.lock(Bill, bill_no=bill_no, owner_ref=owner_ref)
         if bill is None:
             raise NotFound("没有找到这张缴费单")
-        attempt, created = await _attempt(bill, gateway, owner_ref, payer_openid or "")
+        attempt, created = await _attempt(bill, offer, payer)
         if created:
             mine.append(attempt.payment_no)
         return Intent(attempt.payment_no)
@@ -63,7 +82,7 @@ async def start_payment(
     if mine:
         await asking.send(intent.payment_no)
     else:
-        await _continue(intent.payment_no, gateway)
+        await _continue(intent.payment_no, offer)
     attempt = await Attempt.get(payment_no=intent.payment_no)
     if attempt.state == AttemptState.CREATED:
         raise PartnerDown("支付渠道暂时没有响应，没有扣款，请稍后再试", retry_after_seconds=5)
@@ -81,14 +100,15 @@ async def payment(*, owner_ref: str, payment_no: str) -> PaymentView:
     return await queries.payment(owner_ref=owner_ref, payment_no=payment_no)
 
 
-async def _attempt(bill: Bill, gateway: PaymentGateway, payer_ref: str, payer_id: str) -> tuple[Attempt, bool]:
-    slot = f"{bill.id}:{gateway.channel}:{payer_ref}"
+async def _attempt(bill: Bill, offer: Offer, payer: Payer) -> tuple[Attempt, bool]:
+    # One active attempt per way to pay: the cashier of one product cannot be opened with what another one needs.
+    slot = f"{bill.id}:{offer.name}:{payer.account_ref}"
     active = await Attempt.filter(active_slot=slot).first()
     if active is not None:
         return active, False
     if not views.takes_payment(bill):
         raise BillNotPayable(_why_not(bill))
-    can, now = gateway.capabilities, clock.now()
+    can, now = offer.can, clock.now()
     amount = await ledger.balance(ledger.bill_due(bill.bill_no))
     if not can.minimum_fen <= amount <= can.maximum_fen:
         raise BillNotPayable("金额超出这种支付方式的范围")
@@ -96,43 +116,34 @@ async def _attempt(bill: Bill, gateway: PaymentGateway, payer_ref: str, payer_id
     expires_at = min(bill.expires_at, now + timedelta(seconds=life)).replace(microsecond=0)
     if (expires_at - now).total_seconds() < can.least_life_seconds:
         raise BillNotPayable("离缴费截止时间太近，来不及支付")
-    return await _create(
-        bill, gateway, slot=slot, payer_ref=payer_ref, payer_id=payer_id, amount=amount, expires_at=expires_at
-    ), True
+    return await _create(bill, offer, payer, slot=slot, amount=amount, expires_at=expires_at), True
 
 
-async def _create(
-    bill: Bill,
-    gateway: PaymentGateway,
-    *,
-    slot: str,
-    payer_ref: str,
-    payer_id: str,
-    amount: int,
-    expires_at: datetime,
-) -> Attempt:
+async def _create(bill: Bill, offer: Offer, payer: Payer, *, slot: str, amount: int, expires_at: datetime) -> Attempt:
     """First beat: number and exact bytes are committed before anything is sent."""
-    payment_no = ids.number()
+    payment_no, payer_id = ids.number(), payer.channel_id or ""
     draft = OrderDraft(
         payment_no=payment_no,
+        product=offer.product,
         amount_fen=amount,
         currency=bill.currency,
         description=bill.title,
         expires_at=expires_at,
         payer_id=payer_id,
+        payer_address=payer.address,
     )
     attempt = Attempt(
         bill_id=bill.id,
         payment_no=payment_no,
-        channel=gateway.channel,
-        product=gateway.product,
+        channel=offer.gateway.channel,
+        product=offer.product,
         amount_fen=amount,
         currency=bill.currency,
-        payer_ref=payer_ref,
+        payer_ref=payer.account_ref,
         payer_index=crypto.blind_index(payer_id, purpose=settlement.PAYER_INDEX) if payer_id else None,
         state=AttemptState.CREATED,
         active_slot=slot,
-        request_body=crypto.seal(gateway.order_body(draft), context=asking.body_context(payment_no)),
+        request_body=crypto.seal(offer.gateway.order_body(draft), context=asking.body_context(payment_no)),
         expires_at=expires_at,
         ladder_from_at=clock.now(),
     )
@@ -142,7 +153,7 @@ async def _create(
     return attempt
 
 
-async def _continue(payment_no: str, gateway: PaymentGateway) -> None:
+async def _continue(payment_no: str, offer: Offer) -> None:
     """Brings an attempt that exists already to a point where the phone can go on, without ever making a second order."""
     attempt = await Attempt.get(payment_no=payment_no)
     for _ in range(_WAITS):
@@ -153,10 +164,7 @@ async def _continue(payment_no: str, gateway: PaymentGateway) -> None:
     if attempt.review_required or attempt.state not in ACTIVE:
         return
     if attempt.state == AttemptState.PENDING:
-        if (
-            not views.action_usable(attempt, gateway.capabilities.client_action_life_seconds)
-            and clock.now() < attempt.expires_at
-        ):
+        if not views.action_usable(attempt, offer.can.client_action_life_seconds) and clock.now() < attempt.expires_at:
             await asking.send(payment_no)  # the identical request gives a fresh cashier for the same order
     elif await asking.may_ask(payment_no):
         await asking.work_on(payment_no)

@@ -66,9 +66,7 @@ async def _effect(gateway: PaymentGateway, notice: VerifiedNotice) -> str:
 
 
 async def _store(gateway: PaymentGateway, notice: VerifiedNotice, headers: Mapping[str, str], raw: bytes) -> None:
-    kept = {
-        name.lower(): value for name, value in headers.items() if name.lower().startswith(("wechatpay-", "request-id"))
-    }
+    kept = {name.lower(): value for name, value in headers.items() if name.lower().startswith(gateway.kept_headers)}
     lane = f"payment:{notice.payment_no}"[:80] if notice.payment_no else None
     new = await inbox.receive(partner=gateway.partner, external_id=notice.event_id, headers=kept, body=raw, lane=lane)
     log.info(

@@ -58,7 +58,7 @@ async def payment(*, owner_ref: str, payment_no: str) -> PaymentView:
         raise NotFound("没有找到这笔支付")
     row = await Bill.get(id=attempt.bill_id)
     owed = await RefundDue.filter(attempt_id=attempt.id)
-    return views.payment_view(attempt, row, owed, action_life_seconds=action_life(attempt.channel))
+    return views.payment_view(attempt, row, owed, action_life_seconds=action_life(attempt))
 
 
 async def open_differences(*, limit: int = 100) -> list[dict[str, Any]]:
@@ -95,10 +95,10 @@ async def refunds_due(*, limit: int = 100) -> list[dict[str, Any]]:
     ]
 
 
-def action_life(channel: str) -> int:
-    """How long a client action of the channel may be used; a channel that was switched off shows none that is old."""
-    known = {gateway.channel: gateway.capabilities.client_action_life_seconds for gateway in runtime.gateways()}
-    return known.get(channel, _DEFAULT_ACTION_LIFE_SECONDS)
+def action_life(attempt: Attempt) -> int:
+    """How long the attempt's client action may be used; a channel that was switched off shows none that is old."""
+    can = runtime.capabilities(attempt.channel, attempt.product)
+    return can.client_action_life_seconds if can else _DEFAULT_ACTION_LIFE_SECONDS
 
 
 async def _views(rows: Sequence[Bill]) -> list[BillView]:
@@ -116,10 +116,18 @@ async def _views(rows: Sequence[Bill]) -> list[BillView]:
             [attempt for attempt in attempts if attempt.bill_id == row.id],
             [due for due in owed if due.bill_id == row.id],
             paid_fen=0 if row.state == BillState.WITHDRAWN else row.due_fen - rest.get(row.bill_no, row.due_fen),
-            action_life_seconds=max((action_life(a.channel) for a in attempts if a.bill_id == row.id), default=0),
+            action_life=action_life,
+            channels=_ways(row, rest.get(row.bill_no, row.due_fen)),
         )
         for row in rows
     ]
+
+
+def _ways(bill: Bill, rest_fen: int) -> list[str]:
+    """The ways to pay that this bill may be paid by now."""
+    if not views.takes_payment(bill):
+        return []
+    return [one.name for one in runtime.offers() if one.can.minimum_fen <= rest_fen <= one.can.maximum_fen]
 
 
 async def _rest(bill_nos: Sequence[str]) -> dict[str, int]:

@@ -1,11 +1,12 @@
 """The one runtime object of payments: settings and the channels in use. Set once by the wiring; nothing happens at import."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from kernel.http import Partner
 from kernel.problems import Problem
 from payments import certificates
-from payments.gateways.base import PaymentGateway
+from payments.gateways.base import Capabilities, PaymentGateway
 from payments.gateways.wechat_pay import signing
 from payments.gateways.wechat_pay.client import Merchant, WeChatPayClient
 from payments.gateways.wechat_pay.gateway import WeChatPayGateway
@@ -17,6 +18,24 @@ class ChannelUnavailable(Problem):
     """The channel is not offered here."""
 
     status, code, title = 422, "payment-channel-unavailable", "暂不支持这种支付方式"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One way to pay: a channel and one of its products."""
+
+    gateway: PaymentGateway
+    product: str
+
+    @property
+    def name(self) -> str:
+        """What phones call it."""
+        return way(self.gateway.channel, self.product)
+
+    @property
+    def can(self) -> Capabilities:
+        """What it can do."""
+        return self.gateway.products[self.product]
 
 
 _settings: PaymentSettings | None = None
@@ -78,3 +97,27 @@ def gateway(channel: str) -> PaymentGateway:
 def gateways() -> tuple[PaymentGateway, ...]:
     """Every channel in use."""
     return tuple(_gateways.values())
+
+
+def way(channel: str, product: str) -> str:
+    """The name phones use for a product of a channel, such as wechat_jsapi."""
+    return f"{channel}_{product}"
+
+
+def offers() -> tuple[Offer, ...]:
+    """Every way to pay that is offered here."""
+    return tuple(Offer(one, product) for one in _gateways.values() for product in one.offered)
+
+
+def offer(name: str) -> Offer:
+    """The way to pay by the name phones use. Raises ChannelUnavailable."""
+    for one in offers():
+        if one.name == name:
+            return one
+    raise ChannelUnavailable
+
+
+def capabilities(channel: str, product: str) -> Capabilities | None:
+    """What a product can do; None when its channel was switched off."""
+    known = _gateways.get(channel)
+    return known.products.get(product) if known else None

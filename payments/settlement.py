@@ -128,6 +128,8 @@ async def _no_reply(scene: _Scene) -> Effect:
 async def _not_found(scene: _Scene) -> Effect:
     """Never "failed": the only consequence is that the same number with the same bytes may be sent again."""
     attempt = scene.attempt
+    if attempt.state in (_A.PENDING, _A.CLOSING) and _prepared_locally(attempt):
+        return await _not_opened(scene)
     if attempt.state == _A.SENDING and pacing.stale(attempt):  # its sender died; a younger one is somebody's live call
         await _no_reply(scene)
     if attempt.state != _A.UNKNOWN or attempt.review_required:
@@ -141,6 +143,26 @@ async def _not_found(scene: _Scene) -> Effect:
     pacing.mark_sending(attempt)
     await transitions.step_attempt(attempt, _AA.NOT_FOUND, by=scene.by)
     return Effect.RESEND
+
+
+def _prepared_locally(attempt: Attempt) -> bool:
+    can = runtime.capabilities(attempt.channel, attempt.product)
+    return can is not None and can.prepared_locally
+
+
+async def _not_opened(scene: _Scene) -> Effect:
+    """The phone holds something we signed and nobody has opened it: it can be opened until its end, so it is watched until then.
+
+    Only a proven "no such order" some time after that end closes it; money that still appears settles by the correction edge.
+    """
+    attempt, over = scene.attempt, scene.attempt.expires_at + _CERTAINLY_OVER
+    if scene.evidence.proven and clock.now() >= over:
+        return await _closed(scene)
+    await _ask_later(attempt)
+    if attempt.next_check_at is not None and clock.now() < over < attempt.next_check_at:
+        attempt.next_check_at = over
+        await attempt.save()
+    return Effect.NOTHING
 
 
 async def _not_sent(scene: _Scene) -> Effect:

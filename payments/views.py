@@ -1,11 +1,13 @@
 """What people see of bills and payments: the public words and the views, computed from states, never stored."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TypedDict
 
 import msgspec
 
 from kernel import clock
+from payments import runtime
 from payments.models import Attempt, Bill, BillLine, RefundDue
 from payments.states import ACTIVE, ATTEMPT, BILL, VOCABULARY, AttemptState, BillState, PublicStatus
 
@@ -30,6 +32,19 @@ class RefundDueView(msgspec.Struct, frozen=True, kw_only=True):
     since_at: datetime
 
 
+class ClientAction(TypedDict, total=False):
+    """What opens the cashier, by `channel`: wechat_jsapi gives the five fields of wx.requestPayment, wechat_h5 and alipay_wap
+    a `url` to open in the phone's browser, alipay_mini the `tradeNO` of my.tradePay."""
+
+    timeStamp: str
+    nonceStr: str
+    package: str
+    signType: str
+    paySign: str
+    url: str
+    tradeNO: str
+
+
 class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
     """One try to pay. `client_action` is there only while the phone may still open the cashier with it."""
 
@@ -44,11 +59,11 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     expires_at: datetime
     paid_at: datetime | None = None
-    client_action: dict[str, str] | None = None
+    client_action: ClientAction | None = None
 
 
 class BillView(msgspec.Struct, frozen=True, kw_only=True):
-    """One bill as its owner sees it; amounts in fen."""
+    """One bill as its owner sees it; amounts in fen. `channels` are the ways in which it may be paid now."""
 
     bill_no: str
     subject: str
@@ -59,6 +74,7 @@ class BillView(msgspec.Struct, frozen=True, kw_only=True):
     label: str
     finished: bool
     payable: bool
+    channels: list[str]
     next_step: str
     gross_fen: int
     waived_fen: int
@@ -123,7 +139,7 @@ def payment_view(attempt: Attempt, bill: Bill, owed: Sequence[RefundDue], *, act
     return PaymentView(
         payment_no=attempt.payment_no,
         bill_no=bill.bill_no,
-        channel=attempt.channel,
+        channel=runtime.way(attempt.channel, attempt.product),
         status=word.status,
         label=text,
         finished=finished,
@@ -143,7 +159,8 @@ def bill_view(
     owed: Sequence[RefundDue],
     *,
     paid_fen: int,
-    action_life_seconds: int,
+    action_life: Callable[[Attempt], int],
+    channels: list[str],
 ) -> BillView:
     """One bill with everything that belongs to it."""
     word = bill_status(bill, attempts, owed)
@@ -158,6 +175,7 @@ def bill_view(
         label=word.label,
         finished=word.finished,
         payable=takes_payment(bill),
+        channels=channels,
         next_step=_bill_step(word, attempts),
         gross_fen=bill.gross_fen,
         waived_fen=bill.waived_fen,
@@ -167,7 +185,7 @@ def bill_view(
         expires_at=bill.expires_at,
         issued_at=bill.created_at,
         lines=[_line_view(line) for line in lines],
-        payments=[payment_view(a, bill, owed, action_life_seconds=action_life_seconds) for a in attempts],
+        payments=[payment_view(a, bill, owed, action_life_seconds=action_life(a)) for a in attempts],
         refunds_due=[
             RefundDueView(
                 payment_no=numbers.get(row.attempt_id, ""),
@@ -203,10 +221,10 @@ def _line_view(line: BillLine) -> BillLineView:
     )
 
 
-def _usable_action(attempt: Attempt, life_seconds: int) -> dict[str, str] | None:
+def _usable_action(attempt: Attempt, life_seconds: int) -> ClientAction | None:
     if not action_usable(attempt, life_seconds) or attempt.client_action is None:
         return None
-    return msgspec.json.decode(attempt.client_action, type=dict[str, str])
+    return msgspec.json.decode(attempt.client_action, type=ClientAction)
 
 
 def action_usable(attempt: Attempt, life_seconds: int) -> bool:

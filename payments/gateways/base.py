@@ -63,6 +63,7 @@ class Order:
     """What a gateway is told about an attempt. `body` holds the exact bytes that were committed before the first send."""
 
     payment_no: str
+    product: str
     amount_fen: int
     currency: str
     body: bytes = field(repr=False)
@@ -73,16 +74,20 @@ class OrderDraft:
     """What a gateway needs to write the body of a new order; pure, no call happens."""
 
     payment_no: str
+    product: str
     amount_fen: int
     currency: str
     description: str
     expires_at: datetime
     payer_id: str = field(repr=False)
+    payer_address: str | None = field(
+        default=None, repr=False
+    )  # the phone's IP address, for products that must name it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """What the channel can do; the core refuses the rest before any call."""
+    """What a product of the channel can do; the core refuses the rest before any call."""
 
     minimum_fen: int
     maximum_fen: int
@@ -90,6 +95,10 @@ class Capabilities:
     order_life_seconds: int  # longest life of an order we ask for
     least_life_seconds: int  # shorter ones are refused by the channel or useless to the payer
     client_action_life_seconds: int  # after this the phone needs a fresh one for the same order
+    needs_payer_address: bool = False
+    # The phone gets something we signed ourselves; the channel has no order before the payer opens it. "No such order" then
+    # means "not opened yet", and only the end of what was signed ends it.
+    prepared_locally: bool = False
 
 
 class CloseOutcome(StrEnum):
@@ -182,8 +191,9 @@ class PaymentGateway(Protocol):
 
     channel: str
     partner: str  # the name of its inbox
-    product: str
-    capabilities: Capabilities
+    products: Mapping[str, Capabilities]  # all it can speak about: orders of a product outlive its being offered
+    offered: tuple[str, ...]  # the products that new payments may use here
+    kept_headers: tuple[str, ...]  # headers of a notice that are stored with it, by how they begin, in lower case
     statements: StatementPort | None  # None: the channel gives no daily files, so nothing of it can be reconciled
 
     @property

@@ -66,7 +66,13 @@ class Books:
             )
 
     async def start(
-        self, bill_no: str, *, key: str | None = None, owner: str = OWNER, channel: str = "wechat", hash: str = "h"
+        self,
+        bill_no: str,
+        *,
+        key: str | None = None,
+        owner: str = OWNER,
+        channel: str = "wechat_jsapi",
+        hash: str = "h",
     ):
         idem = Idempotency(scope=f"{owner}:pay", key=key, request_hash=hash) if key else None
         return await payments.start_payment(

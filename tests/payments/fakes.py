@@ -52,12 +52,23 @@ class FakeChannel:
     channel: str = "wechat"
     partner: str = "wechat-pay"
     product: str = "jsapi"
+    kept_headers = ("wechatpay-",)
     orders: dict[str, FakeOrder] = field(default_factory=dict)
     faults: dict[str, list[str]] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
     proven_not_found: bool = False
+    signed: dict[str, bytes] = field(default_factory=dict)  # prepared locally, not opened by the payer yet
     capabilities: Capabilities = CAPABILITIES
     statements: StatementPort | None = None
+    txn_prefix: str = "4200"
+
+    @property
+    def products(self) -> dict[str, Capabilities]:
+        return {self.product: self.capabilities}
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        return (self.product,)
 
     def order_body(self, draft: OrderDraft) -> bytes:
         return json.dumps({"no": draft.payment_no, "total": draft.amount_fen, "payer": draft.payer_id}).encode()
@@ -73,6 +84,9 @@ class FakeChannel:
             return self._say(order.payment_no, EvidenceKind.REPLY, Outcome.REFUSED)
         if fault == "crash":
             raise ValueError("a bug in the gateway")
+        if self.capabilities.prepared_locally:
+            self.signed[order.payment_no] = order.body
+            return self.accepted(order.payment_no)
         known = self.orders.get(order.payment_no)
         if known is None:
             content = json.loads(order.body)
@@ -93,7 +107,9 @@ class FakeChannel:
         self.calls.append(("close", order.payment_no))
         if self._fault("close"):
             return CloseResult(CloseOutcome.UNKNOWN)
-        known = self.orders[order.payment_no]
+        known = self.orders.get(order.payment_no)
+        if known is None:
+            return CloseResult(CloseOutcome.UNKNOWN, "nothing to close yet")
         if known.state == "SUCCESS":
             return CloseResult(CloseOutcome.ALREADY_PAID)
         known.state = "CLOSED"
@@ -124,11 +140,16 @@ class FakeChannel:
 
     # What the partner's side of the story offers to tests.
 
+    def open(self, payment_no: str) -> None:
+        """The payer opens what was prepared locally: only now the partner has an order."""
+        content = json.loads(self.signed[payment_no])
+        self.orders[payment_no] = FakeOrder(self.signed[payment_no], amount_fen=content["total"])
+
     def pay(self, payment_no: str) -> None:
         """The payer pays in the cashier."""
         order = self.orders[payment_no]
         assert order.state == "NOTPAY"
-        order.state, order.txn_id = "SUCCESS", f"4200{next(_numbers):024d}"
+        order.state, order.txn_id = "SUCCESS", f"{self.txn_prefix}{next(_numbers):024d}"
 
     def accepted(self, payment_no: str) -> Evidence:
         return self._say(

@@ -30,7 +30,9 @@ async def main(url: str, moment: str, number: str, owner: str, openid: str) -> N
     channel = Doomed()
     runtime.use(PaymentSettings(), {"wechat": channel})
     if moment == "sending":
-        await payments.start_payment(owner_ref=owner, bill_no=number, channel="wechat", payer_openid=openid, idem=None)
+        await payments.start_payment(
+            owner_ref=owner, bill_no=number, channel="wechat_jsapi", payer_openid=openid, idem=None
+        )
     channel.orders[number] = FakeOrder(b"", state="SUCCESS", txn_id="4200-one", payer=openid, amount_fen=1000)
     if moment == "posting":
         post = ledger.post

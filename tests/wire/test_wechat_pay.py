@@ -54,7 +54,7 @@ class Town:
                 dedupe_key=key,
             )
         return await payments.start_payment(
-            owner_ref=OWNER, bill_no=bill_no, channel="wechat", payer_openid=OPENID, idem=None
+            owner_ref=OWNER, bill_no=bill_no, channel="wechat_jsapi", payer_openid=OPENID, idem=None
         )
 
     async def pay(self, payment_no: str, **wish) -> None:

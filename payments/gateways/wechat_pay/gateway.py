@@ -30,21 +30,26 @@ log = structlog.get_logger(__name__)
 
 _ORDER = "/v3/pay/transactions/out-trade-no/"
 
-
-class WeChatPayGateway:
-    """One merchant account and one mini-program."""
-
-    channel = orders.CHANNEL
-    partner = "wechat-pay"
-    product = "jsapi"
-    capabilities = Capabilities(
+PRODUCTS: Mapping[str, Capabilities] = {
+    "jsapi": Capabilities(
         minimum_fen=1,
         maximum_fen=10**10,
         needs_payer_id=True,
         order_life_seconds=2 * 3600,
         least_life_seconds=90,
         client_action_life_seconds=110 * 60,  # a prepay_id lives 2 hours, whatever the order says
-    )
+    ),
+}
+
+
+class WeChatPayGateway:
+    """One merchant account and one mini-program."""
+
+    channel = orders.CHANNEL
+    partner = "wechat-pay"
+    products = PRODUCTS
+    offered: tuple[str, ...] = ("jsapi",)
+    kept_headers: tuple[str, ...] = ("wechatpay-", "request-id")
 
     def __init__(self, *, client: WeChatPayClient, merchant: Merchant, notify_url: str) -> None:
         self._client, self._merchant, self._notify_url = client, merchant, notify_url
