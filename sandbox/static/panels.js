@@ -111,6 +111,47 @@ const renderPay = ({ orders, refunds }) => [
   refunds.length ? h("div", { class: "item" }, h("h3", {}, "退款单"), refunds.map(refund)) : null,
 ].flat();
 
+// ---- 统一公共支付（非税） ----------------------------------------------------------------------------------------
+const DEMAND = { OPEN: ["待缴款", "wait"], PAID: ["已缴款", "good"], CLOSED: ["已关闭", ""], LAPSED: ["订单已失效", ""] };
+const RECEIPT = { RESERVED: ["已取号", ""], ISSUED: ["已开具", "good"], PAPER: ["已换开纸质", "wait"], REVERSED: ["已冲红", ""] };
+
+async function loadTreasury() {
+  const [{ orders }, { receipts }] = await Promise.all([call("unified_pay", "orders"), call("unified_pay", "receipts")]);
+  return { orders: newest(orders).slice(0, 30), receipts: newest(receipts).slice(0, 30) };
+}
+
+function demand(one) {
+  const verb = `orders/${encodeURIComponent(one.order_no)}`;
+  const pay = (body) => act("unified_pay", `${verb}/pay`, body);
+  const open = one.state === "OPEN" && one.bill_state !== "PAID";
+  return h("div", { class: "item" },
+    h("div", { class: "row between" }, h("h3", {}, one.title || "缴款单"), tag(...(DEMAND[one.state] ?? [one.state]))),
+    h("div", { class: "row between" }, h("span", { class: "meta code" }, `缴款码 ${one.pay_code}`), h("span", { class: "money" }, yuan(one.amount_fen))),
+    h("p", { class: "meta code" }, `订单 ${one.order_no}`),
+    h("div", { class: "row" },
+      open ? button("手机支付", pay({})) : null,
+      open ? button("支付但不通知", pay({ notify: false }), "plain") : null,
+      one.bill_state !== "PAID" ? button("柜面缴款", act("unified_pay", `bills/${one.pay_code}/pay-at-counter`), "plain") : null,
+      open ? button("放弃支付", act("unified_pay", `${verb}/fail`), "plain") : null,
+      open ? button("订单失效", act("unified_pay", `${verb}/close`), "plain") : null,
+      one.state === "PAID" ? button("再付一次", pay({ force: true }), "plain") : null,
+      one.state === "LAPSED" || one.state === "CLOSED" ? button("失效后仍付款", pay({ force: true }), "plain") : null));
+}
+
+function treasuryReceipt(one) {
+  const verb = `receipts/${encodeURIComponent(one.request_no)}`;
+  return h("div", { class: "item" },
+    h("div", { class: "row between" }, h("h3", {}, "财政电子票据"), tag(...(RECEIPT[one.state] ?? [one.state]))),
+    h("div", { class: "row between" }, h("span", { class: "meta code" }, `${one.code} ${one.number}`), h("span", { class: "money" }, yuan(one.amount_fen))),
+    one.state === "ISSUED" ? h("div", { class: "row" }, button("换开纸质票据", act("unified_pay", `${verb}/exchange-to-paper`), "plain")) : null,
+    one.state === "PAPER" ? h("div", { class: "row" }, button("交回并作废纸质票据", act("unified_pay", `${verb}/void-paper`), "plain")) : null);
+}
+
+const renderTreasury = ({ orders, receipts }) => [
+  orders.length ? orders.map(demand) : empty("还没有缴款订单。"),
+  receipts.length ? h("div", { class: "item" }, h("h3", {}, "电子票据"), receipts.map(treasuryReceipt)) : null,
+].flat();
+
 // ---- 一窗受理窗口 ------------------------------------------------------------------------------------------------
 const CASE = {
   DRAFT: ["已取号", ""], SUBMITTED: ["待收件", "wait"], RECEIVED: ["已收件", "wait"], ACCEPTED: ["已受理", ""],
@@ -320,6 +361,8 @@ export const panels = [
   { name: "phone", column: 0, tab: "微信", title: "微信用户", hint: "取登录 code、点订阅弹窗、看收到的消息", partner: "wechat", load: loadPhone, render: renderPhone, chosen: () => phone },
   { name: "pay", column: 0, tab: "支付", title: "微信支付", hint: "扮演付款人与银行", partner: "wechat_pay", load: loadPay, render: renderPay,
     waiting: ({ orders }) => orders.filter((one) => one.state === "NOTPAY").length },
+  { name: "treasury", column: 0, tab: "缴款", title: "统一公共支付", hint: "扮演缴款人、银行柜面与财政票据窗口", partner: "unified_pay", load: loadTreasury, render: renderTreasury,
+    waiting: ({ orders }) => orders.filter((one) => one.state === "OPEN" && one.bill_state !== "PAID").length },
   { name: "window", column: 1, tab: "窗口", title: "受理窗口", hint: "扮演政务大厅的窗口人员", partner: "one_window", load: loadWindow, render: renderWindow,
     waiting: ({ cases }) => cases.filter((one) => ["SUBMITTED", "RECEIVED", "SUPPLEMENTED"].includes(one.state)).length },
   { name: "carrier", column: 1, tab: "快递", title: "快递", hint: "扮演揽收、运输与派送", partner: "ems", load: loadParcels, render: renderParcels,

@@ -216,7 +216,7 @@ def test_a_port_among_the_sandbox_s_own_is_refused_at_once(terminal):
         return
     run = terminal(API_PORT="18103", SANDBOX_PORT="18100")
     assert run.make.wait(20) != 0
-    assert "API_PORT=18103 落在沙箱要用的端口 18100 到 18105 里" in run.text()
+    assert "API_PORT=18103 落在沙箱要用的端口 18100 到 18108 里" in run.text()
     assert "启动沙箱" not in run.text()
 
 

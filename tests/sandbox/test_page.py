@@ -23,10 +23,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def free_base_port() -> int:
-    """A port whose five neighbours are free too."""
+    """A port whose neighbours are free too."""
     for base in range(31000, 60000, 10):
         taken = False
-        for port in range(base, base + 6):
+        for port in range(base, base + 10):
             with socket.socket() as probe:
                 taken = taken or probe.connect_ex(("127.0.0.1", port)) == 0
         if not taken:
