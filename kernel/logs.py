@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -33,7 +34,7 @@ _SHAPES = re.compile(
     r"|(?i:(?:access_token|secret|session_key|js_code|openid|token|password)(?:=|\":\s*\"?))[^&\s\"']+"
 )
 _DEPTH = 6
-# Lines of `brief` wait this long for company, so that a busy process writes once for many; what else is logged goes at once.
+# Brief lines wait this long for company, so that a busy process writes once for many; what else is logged goes at once.
 _TOGETHER_SECONDS = 0.2
 _TOGETHER_LINES = 256
 
@@ -95,12 +96,20 @@ def bind(**values: str | int | None) -> None:
     structlog.contextvars.bind_contextvars(**{name: value for name, value in values.items() if value is not None})
 
 
-def brief(event: str, *, logger: str, **fields: str | int | float) -> None:
-    """An info line that every request writes. It skips the two walls, so it takes only constants of ours, numbers, and ids
-    that were cleaned before; `fields` must be in the list of known fields.
+class BriefLine:
+    """An info line that every request writes: of its kind only the request's id, its duration and the time differ.
+
+    It skips the two walls, so the constants are names of ours from the list of known fields, and the id was cleaned before.
     """
-    if _brief is not None:
-        _brief.write(event, logger, fields)
+
+    def __init__(self, event: str, *, logger: str, **constants: str | int) -> None:
+        known = {**constants, "event": event, "logger": logger, "level": "info"}
+        self._constants = orjson.dumps(known).decode().removesuffix("}")
+
+    def write(self, *, request_id: str, seconds: float) -> None:
+        """Writes the line, or keeps it for a moment until others have gathered."""
+        if _brief is not None:
+            _brief.write(f'{self._constants},"request_id":"{request_id}","duration_ms":{seconds * 1000:.1f}')
 
 
 def clean(text: str) -> str:
@@ -177,21 +186,18 @@ class _Lines(logging.StreamHandler[TextIO]):
 
 
 class _Brief:
-    """Makes the JSON of a brief line: the fields an ordinary line has, without the machinery."""
+    """Ends a brief line with the process and the time, whose text changes but once a second."""
 
     def __init__(self, handler: _Lines, process: str) -> None:
         self._handler, self._process = handler, process
+        self._second, self._until_second = -1, ""
 
-    def write(self, event: str, logger: str, fields: dict[str, str | int | float]) -> None:
-        line = {
-            **fields,
-            "event": event,
-            "logger": logger,
-            "level": "info",
-            "process": self._process,
-            "time": clock.local(clock.now()).isoformat(timespec="milliseconds"),
-        }
-        self._handler.add(orjson.dumps(line).decode() + "\n")
+    def write(self, line: str) -> None:
+        second, thousandth = divmod(clock.now_ms(), 1000)
+        if second != self._second:
+            now = clock.local(datetime.fromtimestamp(second, UTC))
+            self._second, self._until_second = second, f'"process":"{self._process}","time":"{now:%Y-%m-%dT%H:%M:%S}'
+        self._handler.add(f'{line},{self._until_second}.{thousandth:03d}+08:00"}}\n')
 
 
 _brief: _Brief | None = None

@@ -8,39 +8,47 @@ from typing import Any
 import msgspec
 import orjson
 from sanic import HTTPResponse, Request
-from sanic.response import ResponseStream
+from sanic.response import BaseHTTPResponse, ResponseStream
 
+from backend.catalog.views import Prebuilt
 from kernel import clock
 from miniprogram_api.endpoints import Endpoint, Raw
 from miniprogram_api.problems import SECURITY
 
-_JSON = "application/json; charset=utf-8"
-# Headers whose values are ours and the same for every answer: cleaned and encoded once instead of each time.
-_CONSTANT = {
-    name: (value, (name.encode("ascii"), value.encode("ascii")))
-    for name, value in {**SECURITY, "content-type": _JSON, "connection": "keep-alive"}.items()
-}
+Pair = tuple[bytes, bytes]  # a header as it is sent
+
+
+def _pair(name: str, value: str) -> Pair:
+    """A header with everything taken out that could end it or begin another; Raw answers carry what others wrote."""
+    clean = HTTPResponse._sanitize_header_value
+    return clean(name).encode("ascii"), clean(value).encode(errors="surrogateescape")
+
+
+# What does not change from answer to answer is cleaned and encoded once.
+_SECURITY = tuple(_pair(name, value) for name, value in SECURITY.items())
+_CATALOGUE = (*_SECURITY, _pair("Cache-Control", "public, max-age=60"))
+_ASK_AGAIN = (*_SECURITY, _pair("Cache-Control", "no-cache"))
+_KEEP_NOTHING = (*_SECURITY, _pair("Cache-Control", "no-store"))
+_JSON = _pair("content-type", "application/json; charset=utf-8")
+_CONNECTION = {text: _pair("connection", text) for text in ("keep-alive", "close")}
 
 
 class Answer(HTTPResponse):
-    """A response that does not clean its own constant headers again."""
+    """A response whose own headers are bytes already; the framework would clean and encode each of them every time."""
 
-    __slots__ = ()
+    __slots__ = ("own",)
+
+    def __init__(self, body: bytes, *, status: int, own: tuple[Pair, ...]) -> None:
+        BaseHTTPResponse.__init__(self)  # type: ignore[no-untyped-call]
+        self.body, self.status, self.own = body, status, own
 
     @property
-    def processed_headers(self) -> Iterator[tuple[bytes, bytes]]:
-        """Every header as bytes; what is not one of our constants goes the framework's careful way."""
-        if self.status not in (204, 304):
-            self.headers.setdefault("content-type", self.content_type)
+    def processed_headers(self) -> Iterator[Pair]:
+        """What framework and middleware have added to `headers`, then our own as they are."""
         for name, value in self.headers.items():
-            known = _CONSTANT.get(name)
-            if known is not None and known[0] == value:
-                yield known[1]
-            else:
-                yield (
-                    self._sanitize_header_value(name).encode("ascii"),
-                    self._sanitize_header_value(f"{value}").encode(errors="surrogateescape"),
-                )
+            known = _CONNECTION.get(value) if name == "connection" else None
+            yield known or _pair(name, f"{value}")
+        yield from self.own
 
 
 def encode(value: Any) -> bytes:
@@ -61,25 +69,44 @@ def _default(value: Any) -> Any:
 
 def present(row: Endpoint, answer: Any, request: Request, request_id: str) -> HTTPResponse | ResponseStream:
     """The response of a successful call."""
-    headers = {**SECURITY, "X-Request-Id": request_id}
+    number = (b"X-Request-Id", request_id.encode("ascii"))
+    if isinstance(answer, Prebuilt):
+        return _tagged(answer.body, answer.etag, (*_CATALOGUE, number, _JSON), request)
     if isinstance(answer, Raw):
-        headers |= answer.headers
-        headers.setdefault("Cache-Control", "no-store")
-        if not isinstance(answer.body, bytes):
-            return _streaming(answer, headers)
-        body, content_type, status = answer.body, answer.content_type, answer.status
-    elif row.status == 204:
-        return Answer(status=204, headers={**headers, "Cache-Control": "no-store"})
-    else:
-        body, content_type, status = encode(answer), _JSON, row.status
-        headers["Cache-Control"] = "no-cache" if row.etag else "no-store"
-    if row.etag and status == 200:
-        tag = headers.get("ETag") or f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        headers["ETag"] = tag
-        wanted = request.headers.get("if-none-match")
-        if wanted is not None and tag in [t.strip().removeprefix("W/") for t in wanted.split(",")]:
-            return Answer(status=304, headers=headers)
-    return Answer(body, status=status, content_type=content_type, headers=headers)
+        return _raw(row, answer, request, request_id)
+    if row.status == 204:
+        return Answer(b"", status=204, own=(*_KEEP_NOTHING, number))
+    body = encode(answer)
+    if row.etag and row.status == 200:
+        return _tagged(body, _tag(body), (*_ASK_AGAIN, number, _JSON), request)
+    return Answer(body, status=row.status, own=(*_KEEP_NOTHING, number, _JSON))
+
+
+def _tag(body: bytes) -> str:
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+
+def _tagged(body: bytes, tag: str, own: tuple[Pair, ...], request: Request) -> Answer:
+    """The body with its ETag, or 304 for whoever has it already. The last of `own` is the content type."""
+    wanted = request.headers.get("if-none-match")
+    if wanted is not None and tag in [t.strip().removeprefix("W/") for t in wanted.split(",")]:
+        return Answer(b"", status=304, own=(*own[:-1], _pair("ETag", tag)))
+    return Answer(body, status=200, own=(*own, (b"ETag", tag.encode("ascii"))))
+
+
+def _raw(row: Endpoint, answer: Raw, request: Request, request_id: str) -> HTTPResponse | ResponseStream:
+    headers = {**SECURITY, "Cache-Control": "no-store", "X-Request-Id": request_id, **answer.headers}
+    if not isinstance(answer.body, bytes):
+        return _streaming(answer, headers)
+    tagged = row.etag and answer.status == 200
+    tag = headers.pop("ETag", "") if tagged else ""
+    own = tuple(_pair(name, value) for name, value in headers.items())
+    if answer.status == 204:
+        return Answer(b"", status=204, own=own)
+    own = (*own, _pair("content-type", answer.content_type))
+    if tagged:
+        return _tagged(answer.body, tag or _tag(answer.body), own, request)
+    return Answer(answer.body, status=answer.status, own=own)
 
 
 def _streaming(answer: Raw, headers: dict[str, str]) -> ResponseStream:

@@ -6,7 +6,6 @@ from typing import Any
 
 from sanic import HTTPResponse, Request, Sanic
 
-from kernel import logs
 from miniprogram_api import problems
 from miniprogram_api.answers import encode
 from miniprogram_api.cycle import Cycle, request_id
@@ -73,7 +72,6 @@ def create_app(
 
     @app.exception(Exception)
     async def refuse(request: Request, error: Exception) -> HTTPResponse:
-        logs.begin_unit(request_id=request_id(request))
         return problems.render(problems.from_exception(error), request_id(request), problems.headers_of(error))
 
     _cors(app, settings)

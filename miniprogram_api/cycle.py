@@ -1,4 +1,4 @@
-"""What happens around every endpoint: clean context, limits, login, parsing, its own task, answer, log line and metrics."""
+"""What happens around every endpoint: admission, its own task in a clean context, login, limits, parsing, answer, log line and metrics."""
 
 import asyncio
 import contextvars
@@ -57,21 +57,21 @@ class Cycle:
 
         async def handler(request: Request, **path: str) -> HTTPResponse | ResponseStream | None:
             started = time.perf_counter()
-            logs.begin_unit(request_id=request_id(request))
+            number = request_id(request)
             try:
-                answer = await self._answer(row, request, path)
+                answer = await self._answer(row, request, path, number)
                 status = answer.status
             except asyncio.CancelledError:
-                meter.note(request, 499, started)
+                meter.note(number, 499, started)
                 raise
             except Exception as error:
                 problem = problems.from_exception(error)
                 if problem.status == 500:
-                    _log.error("request failed", route=row.route, method=row.method, exc_info=error)
-                answer, status = problems.render(problem, request_id(request)), problem.status
+                    _complain(row, number, error)
+                answer, status = problems.render(problem, number), problem.status
                 if row.streamed:
                     await _swallow(request)
-            meter.note(request, status, started)
+            meter.note(number, status, started)
             return answer
 
         handler.__name__ = re.sub(r"\W+", "_", f"{row.method}{row.path}").lower()
@@ -81,22 +81,25 @@ class Cycle:
         """Waits for commands whose caller may already have hung up."""
         await self._in_flight.drain(seconds)
 
-    async def _answer(self, row: Endpoint, request: Request, path: dict[str, str]) -> HTTPResponse | ResponseStream:
+    async def _answer(
+        self, row: Endpoint, request: Request, path: dict[str, str], number: str
+    ) -> HTTPResponse | ResponseStream:
         self._admit(row)
         for name, value in path.items():
             if not _RULES[name].fullmatch(value):
                 raise NotFound
+        if row.at_hand is not None and (known := row.at_hand(path, _query(row, request))) is not None:
+            return present(row, known, request, number)
         if row.streamed and request.stream is not None:
             request.stream.request_max_size = row.max_body  # before the first chunk, or there is no limit at all
-        call = await self._call(row, request, path)
-        # Its own task in a clean copy of the context: all requests of a connection run in one task of the framework.
-        work = self._run(row, call, request)
-        task = asyncio.get_running_loop().create_task(work, context=contextvars.copy_context())
+        # Its own task and context: all requests of a connection run in one task of the framework, which hanging up cancels.
+        work = self._work(row, request, path, number)
+        task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
         if row.streamed:
             # A half-received upload ends with its sender; what was already stored is safe in its own transactions.
-            return present(row, await task, request, request_id(request))
-        answer = await self._in_flight.result(task, unheard=partial(_unheard, row))
-        return present(row, answer, request, request_id(request))
+            return present(row, await task, request, number)
+        answer = await self._in_flight.result(task, unheard=partial(_unheard, row, number))
+        return present(row, answer, request, number)
 
     def _admit(self, row: Endpoint) -> None:
         limit = self.settings.most_in_flight * (1 if row.method in ("GET", "HEAD") else 2)
@@ -104,26 +107,25 @@ class Cycle:
             _shed.labels(row.route).inc()
             raise problems.Overloaded(retry_after_seconds=2)
 
-    async def _call(self, row: Endpoint, request: Request, path: dict[str, str]) -> Call:
+    async def _work(self, row: Endpoint, request: Request, path: dict[str, str], number: str) -> Any:
+        """Everything that may have to wait: login, limits, the endpoint itself."""
+        logs.bind(request_id=number)
         if not row.streamed and len(request.body) > row.max_body:
             raise problems.TooLarge
-        ip = request.remote_addr or request.ip
         actor = await _who(request) if row.roles else None
         if row.roles and actor is None:
             raise Unauthenticated
         if actor is not None and actor.role not in row.roles:
             raise Forbidden
         if row.limit is not None:
-            await self.limiter.check(f"{row.method} {row.route}", actor.account_ref if actor else ip, row.limit)
-        return Call(
-            request_id=request_id(request), ip=ip, headers=_readable(request), path=path,
-            raw=b"" if row.streamed else request.body,
-            query=_query(request, row.query) if row.query else None,
+            who = actor.account_ref if actor else request.remote_addr or request.ip
+            await self.limiter.check(f"{row.method} {row.route}", who, row.limit)
+        call = Call(
+            request_id=number, headers=_readable(request), path=path,
+            raw=b"" if row.streamed else request.body, query=_query(row, request),
             current_actor=actor, idem=_idempotency(row, request, path, actor),
             stream=_chunks(request) if row.streamed else None,
         )  # fmt: skip
-
-    async def _run(self, row: Endpoint, call: Call, request: Request) -> Any:
         if row.streamed or row.body is None:
             return await row.handler(call)
         return await row.handler(call, validation.decode(call.raw, row.body))
@@ -159,9 +161,11 @@ _MOST_QUERIES, _LONGEST_QUERY = 1024, 200
 _queries: dict[tuple[Any, str], Any] = {}
 
 
-def _query(request: Request, wanted: type[Any]) -> Any:
-    """The query string as `wanted`. Few are ever asked and the structs are frozen: each is judged once and remembered."""
-    text = request.query_string
+def _query(row: Endpoint, request: Request) -> Any:
+    """The query string as the row wants it. Few are ever asked and the structs are frozen: each is judged once and remembered."""
+    wanted, text = row.query, request.query_string
+    if wanted is None:
+        return None
     if len(text) > _LONGEST_QUERY:
         return validation.query(request.args, wanted)
     known = _queries.get((wanted, text))
@@ -178,10 +182,14 @@ async def _who(request: Request) -> Actor | None:
     return await login.authenticate(token=token) if scheme.lower() == "bearer" and token else None
 
 
-def _unheard(row: Endpoint, error: BaseException) -> None:
+def _unheard(row: Endpoint, number: str, error: BaseException) -> None:
     """The end of a request whose sender has hung up: a refusal is nobody's news any more, a bug still is."""
     if not isinstance(error, Exception) or problems.from_exception(error).status == 500:
-        _log.error("request failed", route=row.route, method=row.method, exc_info=error)
+        _complain(row, number, error)
+
+
+def _complain(row: Endpoint, number: str, error: BaseException) -> None:
+    _log.error("request failed", route=row.route, method=row.method, request_id=number, exc_info=error)
 
 
 def _idempotency(row: Endpoint, request: Request, path: dict[str, str], actor: Actor | None) -> Idempotency | None:
@@ -219,19 +227,21 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
 
 
 class _Meter:
-    """Counts the answers of one route: a log line and a histogram whose labels are looked up once."""
+    """Counts the answers of one route: for each status a log line and a histogram that are looked up once."""
 
     def __init__(self, row: Endpoint) -> None:
         self._row = row
-        self._observe: dict[int, Callable[[float], None]] = {}
+        self._known: dict[int, tuple[Callable[[float], None], logs.BriefLine]] = {}
 
-    def note(self, request: Request, status: int, started: float) -> None:
+    def note(self, number: str, status: int, started: float) -> None:
         seconds = time.perf_counter() - started
-        observe = self._observe.get(status)
-        if observe is None:
-            observe = self._observe[status] = _seconds.labels(self._row.route, self._row.method, str(status)).observe
+        observe, line = self._known.get(status) or self._meet(status)
         observe(seconds)
-        logs.brief(
-            "request", logger=_LOGGER, route=self._row.route, method=self._row.method, status=status,
-            duration_ms=round(seconds * 1000, 1), request_id=request_id(request),
-        )  # fmt: skip
+        line.write(request_id=number, seconds=seconds)
+
+    def _meet(self, status: int) -> tuple[Callable[[float], None], logs.BriefLine]:
+        route, method = self._row.route, self._row.method
+        observe = _seconds.labels(route, method, str(status)).observe
+        line = logs.BriefLine("request", logger=_LOGGER, route=route, method=method, status=status)
+        self._known[status] = observe, line
+        return self._known[status]

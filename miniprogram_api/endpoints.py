@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from backend.catalog.views import Prebuilt
 from backend.identity.actor import Actor
 from kernel.idempotency import Idempotency
 
@@ -35,7 +36,7 @@ PATH_RULES: dict[str, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Raw:
-    """An answer that is already bytes: a photo, a partner's acknowledgement, a prebuilt catalogue page."""
+    """An answer that is already bytes: a photo, a partner's acknowledgement, a file."""
 
     body: bytes | AsyncIterator[bytes]
     content_type: str = "application/json; charset=utf-8"
@@ -47,7 +48,6 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One request as an endpoint sees it."""
 
     request_id: str
-    ip: str
     headers: Any
     path: dict[str, str]
     raw: bytes
@@ -85,6 +85,7 @@ class Endpoint:
     raw_answer: str | None
     max_body: int
     prefix: str
+    at_hand: Callable[[dict[str, str], Any], Prebuilt | None] | None = None
 
     @property
     def route(self) -> str:
@@ -118,14 +119,20 @@ def endpoint(
     raw_answer: str | None = None,
     max_body: int = 256 * 1024,
     prefix: str = "/api/v1",
+    at_hand: Callable[[dict[str, str], Any], Prebuilt | None] | None = None,
 ) -> Callable[[Callable[..., Awaitable[Any]]], Callable[..., Awaitable[Any]]]:
-    """Declares a route. `limit` is per account, or per address for public routes, e.g. "10/minute"."""
+    """Declares a route. `limit` is per account, or per address for public routes, e.g. "10/minute".
+
+    `at_hand` gets path and query and answers at once what the process has in its memory, or None; only for public routes.
+    """
+    if at_hand is not None and (roles or limit is not None):
+        raise ValueError(f"{path}: an answer at hand would pass by login and limit")
 
     def declare(handler: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         row = Endpoint(
             method=method, path=path, handler=handler, summary=summary, tag=tag, roles=roles, body=body, query=query,
             answer=answer, status=status, idempotent=idempotent, etag=etag, streamed=streamed, limit=limit,
-            raw_answer=raw_answer, max_body=max_body, prefix=prefix,
+            raw_answer=raw_answer, max_body=max_body, prefix=prefix, at_hand=at_hand,
         )  # fmt: skip
         unknown = [name for name in row.parameters if name not in PATH_RULES]
         if unknown:

@@ -1,17 +1,16 @@
 """The catalogue: places, items and guides. Answers are prebuilt bytes with a strong ETag."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from backend.catalog import queries
 from backend.catalog.views import Guide, ItemsPage, Prebuilt, RegionView
-from miniprogram_api.endpoints import PUBLIC, Call, Raw, endpoint
+from miniprogram_api.endpoints import PUBLIC, Call, endpoint
 from miniprogram_api.pages import Cursor, Limit
 
 _TAG = "事项"
-_CACHED = {"Cache-Control": "public, max-age=60"}
 RegionCode = Annotated[str, Meta(pattern=r"^[1-9](\d{5}|\d{8}|\d{11})$", description="区划代码应为 6、9 或 12 位数字")]
 
 
@@ -40,11 +39,6 @@ class ItemsQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     limit: Limit = 20
 
 
-def prebuilt(answer: Prebuilt) -> Raw:
-    """The catalogue's bytes as an answer."""
-    return Raw(body=answer.body, headers={"ETag": answer.etag, **_CACHED})
-
-
 @endpoint(
     "GET",
     "/regions",
@@ -60,14 +54,34 @@ async def regions(call: Call) -> RegionList:
     return RegionList(list(found))
 
 
-@endpoint("GET", "/items", summary="查找事项", tag=_TAG, roles=PUBLIC, query=ItemsQuery, answer=ItemsPage, etag=True)
-async def items(call: Call) -> Raw:
-    q = call.query
-    return prebuilt(
-        await queries.items_page(region_code=q.region, q=q.q, audience=q.audience, cursor=q.cursor, limit=q.limit)
-    )
+def _asked(q: ItemsQuery) -> dict[str, Any]:
+    return {"region_code": q.region, "q": q.q, "audience": q.audience, "cursor": q.cursor, "limit": q.limit}
 
 
-@endpoint("GET", "/items/{item_code}", summary="办事指南", tag=_TAG, roles=PUBLIC, answer=Guide, etag=True)
-async def guide(call: Call) -> Raw:
-    return prebuilt(await queries.guide(item_code=call.path["item_code"]))
+@endpoint(
+    "GET",
+    "/items",
+    summary="查找事项",
+    tag=_TAG,
+    roles=PUBLIC,
+    query=ItemsQuery,
+    answer=ItemsPage,
+    etag=True,
+    at_hand=lambda path, query: queries.items_page_at_hand(**_asked(query)),
+)
+async def items(call: Call) -> Prebuilt:
+    return await queries.items_page(**_asked(call.query))
+
+
+@endpoint(
+    "GET",
+    "/items/{item_code}",
+    summary="办事指南",
+    tag=_TAG,
+    roles=PUBLIC,
+    answer=Guide,
+    etag=True,
+    at_hand=lambda path, query: queries.guide_at_hand(item_code=path["item_code"]),
+)
+async def guide(call: Call) -> Prebuilt:
+    return await queries.guide(item_code=call.path["item_code"])

@@ -14,6 +14,14 @@ _MOST = 512
 _pages: OrderedDict[Hashable, tuple[float, "asyncio.Task[Prebuilt]"]] = OrderedDict()
 
 
+def at_hand(key: Hashable) -> Prebuilt | None:
+    """The page under this key if it is here, finished and fresh."""
+    known = _pages.get(key)
+    if known is None or not known[1].done() or clock.monotonic() >= known[0]:
+        return None
+    return known[1].result()
+
+
 async def page(key: Hashable, make: Callable[[], Awaitable[Prebuilt]]) -> Prebuilt:
     """The page under this key, made at most once in a few seconds however many ask; a failure is not kept."""
     known = _pages.get(key)

@@ -72,6 +72,13 @@ async def items_page(
     return await kept.page(asked, lambda: _items_page(*asked))
 
 
+def items_page_at_hand(
+    *, region_code: str | None, q: str | None, audience: str | None, cursor: str | None, limit: int
+) -> Prebuilt | None:
+    """What `items_page` would answer, if this process knows it without asking anybody."""
+    return kept.at_hand((region_code, q, audience, cursor, limit))
+
+
 async def _items_page(
     region_code: str | None, q: str | None, audience: str | None, cursor: str | None, limit: int
 ) -> Prebuilt:
@@ -99,6 +106,11 @@ _NO_ITEM = "没有这个事项，或现在已经不办理"
 async def guide(*, item_code: str) -> Prebuilt:
     """The guide of the version in force, as bytes of a Guide with its ETag; some seconds old at most. Raises NotFound."""
     return await kept.page(item_code, lambda: _guide(item_code))
+
+
+def guide_at_hand(*, item_code: str) -> Prebuilt | None:
+    """What `guide` would answer, if this process knows it without asking anybody."""
+    return kept.at_hand(item_code)
 
 
 async def _guide(item_code: str) -> Prebuilt:

@@ -8,7 +8,7 @@ import logging
 import pytest
 import structlog
 
-from kernel import logs
+from kernel import clock, logs
 from kernel.logs import LogSettings
 
 
@@ -134,20 +134,36 @@ def test_an_object_never_shows_its_repr(lines):
     assert "王小芳" not in lines.text()
 
 
-async def test_brief_lines_wait_for_each_other_and_an_ordinary_line_lets_them_out_in_order(lines):
-    logs.brief("request", logger="api", route="/a", status=200, duration_ms=1.5, request_id="abcdefgh")
+async def test_brief_lines_wait_for_each_other_and_an_ordinary_line_lets_them_out_in_order(lines, frozen_clock):
+    logs.BriefLine("request", logger="api", route="/a", status=200).write(request_id="abcdefgh", seconds=0.00154)
     assert lines() == [], "a busy process writes once for many"
     log().warning("something else")
-    assert [line["event"] for line in lines()] == ["request", "something else"]
-    ordinary = {"logger", "level", "process", "time"}
-    assert lines()[0].keys() == ordinary | {"event", "route", "status", "duration_ms", "request_id"}
-    logs.brief("request", logger="api", status=204)
+    brief, ordinary = lines()
+    assert (brief["event"], ordinary["event"]) == ("request", "something else")
+    assert (brief["request_id"], brief["duration_ms"], brief["status"]) == ("abcdefgh", 1.5, 200)
+    assert brief.keys() == {
+        "event",
+        "route",
+        "status",
+        "duration_ms",
+        "request_id",
+        "logger",
+        "level",
+        "process",
+        "time",
+    }
+    told = {name: brief[name] for name in ("process", "time")}
+    assert told == {name: ordinary[name] for name in ("process", "time")}, "as an ordinary line tells it"
+    assert set(brief) <= logs._FIELDS
+    frozen_clock.advance(seconds=3600.25)
+    logs.BriefLine("request", logger="api", status=204).write(request_id="abcdefgh", seconds=1)
     await asyncio.sleep(logs._TOGETHER_SECONDS + 0.1)
     assert lines()[-1]["status"] == 204, "nobody waits long"
+    assert lines()[-1]["time"] == clock.local(clock.now()).isoformat(timespec="milliseconds")
 
 
 def test_brief_lines_follow_the_level(lines):
     stream = io.StringIO()
     logs.configure(LogSettings(level="warning"), process="test", stream=stream)
-    logs.brief("request", logger="api", status=200)
+    logs.BriefLine("request", logger="api", status=200).write(request_id="abcdefgh", seconds=1)
     assert stream.getvalue() == ""

@@ -90,7 +90,7 @@ async def test_one_key_for_two_different_files_is_refused(database) -> None:
         digest = base64.b64encode(b"0" * 64).decode()
         headers = {"upload-length": str(length), "upload-metadata": f"sha256 {digest}"}
         return create(
-            Call(request_id="r", ip="", headers=headers, path={}, raw=b"", query=None, current_actor=actor, idem=idem)
+            Call(request_id="r", headers=headers, path={}, raw=b"", query=None, current_actor=actor, idem=idem)
         )
 
     first, again = await announce(10), await announce(10)

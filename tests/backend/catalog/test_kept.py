@@ -65,3 +65,24 @@ async def test_only_so_many_are_kept(frozen_clock):
     for n in range(600):
         await kept.page(n, make)
     assert len(kept._pages) == 512
+
+
+async def test_at_hand_is_only_what_is_finished_and_fresh(frozen_clock):
+    make = Maker()
+    assert kept.at_hand("a") is None
+    waiting = asyncio.ensure_future(kept.page("a", make))
+    await asyncio.sleep(0)
+    assert kept.at_hand("a") is None, "still being made"
+    await waiting
+    assert kept.at_hand("a").body == b"1"
+    frozen_clock.advance(seconds=kept.SECONDS + 0.1)
+    assert kept.at_hand("a") is None
+
+
+async def test_a_failure_is_never_at_hand(frozen_clock):
+    make = Maker()
+    make.error = LookupError("no")
+    with pytest.raises(LookupError):
+        await kept.page("a", make)
+    await asyncio.sleep(0)
+    assert kept.at_hand("a") is None
