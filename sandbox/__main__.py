@@ -19,7 +19,7 @@ from sandbox.partner import Partner, Run
 from sandbox.store import Database
 
 # A module that is missing is simply not served.
-PARTNER_MODULES = ("wechat", "register", "wechat_pay", "one_window", "ems", "unified_pay")
+PARTNER_MODULES = ("wechat", "register", "wechat_pay", "one_window", "ems", "alipay", "unified_pay")
 
 
 class StartError(Exception):

@@ -105,7 +105,7 @@ class Cast:
         self.courier = Phone(self.session, self.api)
 
     def partner(self, offset: int) -> Partner:
-        """1 wechat, 2 register, 3 wechat_pay, 4 one_window, 5 ems."""
+        """1 wechat, 2 register, 3 wechat_pay, 4 one_window, 5 ems, 6 alipay."""
         return Partner(self.session, f"http://127.0.0.1:{self.sandbox_port + offset}")
 
 

@@ -100,7 +100,7 @@ class LocalRun:
 
     async def start_sandbox(self) -> None:
         """The partners, each over its real wire protocol."""
-        say("· 启动沙箱合作方（微信、人口库、微信支付、一窗受理、邮政快递、统一公共支付）")
+        say("· 启动沙箱合作方（微信、人口库、微信支付、一窗受理、邮政快递、支付宝、统一公共支付）")
         folder = self.folder / "sandbox"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         child = self._child(

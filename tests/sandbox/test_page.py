@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from sandbox.alipay import build as build_alipay
 from sandbox.page import ControlServer
 from sandbox.partner import Run
 from sandbox.register import build as build_register
@@ -70,6 +71,7 @@ async def test_the_program_starts_all_partners_says_so_and_ends_on_a_signal(tmp_
         settings = dict(line.split("=", 1) for line in environment.read_text().splitlines() if "=" in line)
         assert settings["WECHAT_BASE_URL"] == f"http://127.0.0.1:{base + 1}"
         assert settings["REGISTER_BASE_URL"] == f"http://127.0.0.1:{base + 2}"
+        assert settings["ALIPAY_BASE_URL"] == f"http://127.0.0.1:{base + 6}/gateway.do"
         assert settings["WECHAT_APPID"] == settings["WECHATPAY_APPID"]  # one mini-program, one openid
         async with http.get(f"http://127.0.0.1:{base}/api/wechat/persons") as answer:
             assert "张桂兰" in await answer.text()
@@ -157,7 +159,7 @@ async def test_the_manual_names_every_verb_setting_and_template(tmp_path: Path) 
     manual = re.sub(r"\{[^{}/\"]*\}", "{}", (ROOT / "docs" / "sandbox.md").read_text(encoding="utf-8"))
     database = Database(tmp_path / "state.sqlite3")
     run = Run(tmp_path, database, base_port=0)
-    for partner in (build_wechat(run), build_register(run)):
+    for partner in (build_wechat(run), build_register(run), build_alipay(run)):
         paths = {route.resource.canonical for route in partner.app.router.routes() if route.resource}
         named = {re.sub(r"\{[^{}]*\}", "{}", path).removesuffix("/faults/{}") for path in paths}
         assert [path for path in sorted(named) if path.startswith("/_control") and path not in manual] == []
