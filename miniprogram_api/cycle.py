@@ -124,6 +124,7 @@ class Cycle:
             request_id=number, headers=_readable(request), path=path,
             raw=b"" if row.streamed else request.body, query=_query(row, request),
             current_actor=actor, idem=_idempotency(row, request, path, actor),
+            ip="" if row.method in ("GET", "HEAD") else request.remote_addr or request.ip,
             stream=_chunks(request) if row.streamed else None,
         )  # fmt: skip
         if row.streamed or row.body is None:

@@ -54,6 +54,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     query: Any
     current_actor: Actor | None
     idem: Idempotency | None
+    ip: str = ""  # of the caller, for commands only: reading it costs more than most pages
     stream: AsyncIterator[bytes] | None = None
 
     @property
