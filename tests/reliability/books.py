@@ -255,12 +255,17 @@ class Audit:
 
     async def promises(self) -> None:
         """No promise is dead or forgotten, every verified message was handled, no command is half remembered."""
-        self.found += [f"dead: {row}" for row in await dead_rows(self.database)]
-        self.found += [f"still waiting: {row}" for row in await waiting_rows(self.database)]
+        self.found += await unkept(self.database)
         unhandled = await self.database.rows("SELECT partner, external_id FROM kernel_inbox WHERE handled_at IS NULL")
         self.must(not unhandled, f"stored but never handled: {unhandled}")
         half = await self.database.one("SELECT COUNT(*) FROM kernel_idempotency WHERE answer IS NULL")
         self.must(half == 0, f"{half} idempotency rows without an answer")
+
+
+async def unkept(database: Database) -> list[str]:
+    """Sentences about promises that are dead or still wait."""
+    dead = [f"dead: {row}" for row in await dead_rows(database)]
+    return dead + [f"still waiting: {row}" for row in await waiting_rows(database)]
 
 
 async def dead_rows(database: Database) -> list[str]:
