@@ -22,6 +22,7 @@ _MODULES = (
     "bills",
     "deliveries",
     "courier",
+    "agent",
     "messages",
     "callbacks",
     "operations",

@@ -13,6 +13,9 @@ from kernel.idempotency import Idempotency
 
 CITIZEN: frozenset[str] = frozenset({"citizen"})
 COURIER: frozenset[str] = frozenset({"courier"})
+AGENT: frozenset[str] = frozenset({"agent"})
+# An agent has no photo to send until there are mandates.
+PHOTOGRAPHERS: frozenset[str] = CITIZEN | COURIER
 ANYONE_LOGGED_IN: frozenset[str] = frozenset({"citizen", "courier", "agent"})
 PUBLIC: frozenset[str] = frozenset()
 

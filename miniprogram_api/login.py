@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from backend.identity import field_login, login
+from backend.identity.actor import FieldRole
 from backend.identity.views import LoginAnswer
 from miniprogram_api.endpoints import ANYONE_LOGGED_IN, PUBLIC, Call, endpoint
 from miniprogram_api.pages import Done
@@ -26,8 +27,8 @@ class RefreshLogin(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     refresh_token: Annotated[str, Meta(min_length=20, max_length=128, description="请重新登录")]
 
 
-class CourierLogin(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A courier's name and password, given by the carrier."""
+class FieldLogin(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The name and password that an operator gave to a courier or an agent."""
 
     login_name: Annotated[str, Meta(min_length=1, max_length=40, description="请填写账号，不超过 40 个字")]
     password: Annotated[str, Meta(min_length=1, max_length=128, description="请填写密码，不超过 128 个字")]
@@ -82,11 +83,29 @@ async def logout_all(call: Call) -> Done:
     summary="快递员登录",
     tag=_TAG,
     roles=PUBLIC,
-    body=CourierLogin,
+    body=FieldLogin,
     answer=LoginAnswer,
     limit="20/minute",
 )
-async def login_courier(call: Call, body: CourierLogin) -> LoginAnswer:
+async def login_courier(call: Call, body: FieldLogin) -> LoginAnswer:
+    return await _field_login("courier", call, body)
+
+
+@endpoint(
+    "POST",
+    "/agent/login",
+    summary="代办员、网格员登录",
+    tag=_TAG,
+    roles=PUBLIC,
+    body=FieldLogin,
+    answer=LoginAnswer,
+    limit="20/minute",
+)
+async def login_agent(call: Call, body: FieldLogin) -> LoginAnswer:
+    return await _field_login("agent", call, body)
+
+
+async def _field_login(role: FieldRole, call: Call, body: FieldLogin) -> LoginAnswer:
     return await field_login.log_in(
-        role="courier", login_name=body.login_name, password=body.password, device=body.device
+        role=role, login_name=body.login_name, password=body.password, ip=call.ip, device=body.device
     )

@@ -2,14 +2,14 @@
 
 from backend.cases import materials, receiving
 from backend.cases.materials import MaterialView
-from miniprogram_api.endpoints import ANYONE_LOGGED_IN, Call, Raw, endpoint
+from miniprogram_api.endpoints import PHOTOGRAPHERS, Call, Raw, endpoint
 
 _TAG = "材料"
 _MOST = 11 * 1024 * 1024
 
 
 @endpoint(
-    "POST", "/materials", summary="上传一张照片（wx.uploadFile）", tag=_TAG, roles=ANYONE_LOGGED_IN, answer=MaterialView, status=201,
+    "POST", "/materials", summary="上传一张照片（wx.uploadFile）", tag=_TAG, roles=PHOTOGRAPHERS, answer=MaterialView, status=201,
     streamed=True, limit="60/minute", max_body=_MOST,
 )  # fmt: skip
 async def upload(call: Call) -> MaterialView:
@@ -24,7 +24,7 @@ async def upload(call: Call) -> MaterialView:
     "/materials/{material_id}",
     summary="查看自己上传的照片",
     tag=_TAG,
-    roles=ANYONE_LOGGED_IN,
+    roles=PHOTOGRAPHERS,
     raw_answer="image/jpeg",
     etag=True,
 )
@@ -37,7 +37,7 @@ async def photo(call: Call) -> Raw:
     "/materials/{material_id}/thumbnail",
     summary="缩略图",
     tag=_TAG,
-    roles=ANYONE_LOGGED_IN,
+    roles=PHOTOGRAPHERS,
     raw_answer="image/jpeg",
     etag=True,
 )

@@ -12,7 +12,7 @@ from backend.cases.uploads import UploadView
 from kernel.idempotency import Idempotency
 from kernel.problems import FieldError, Invalid
 from miniprogram_api.answers import encode
-from miniprogram_api.endpoints import ANYONE_LOGGED_IN, Call, Raw, endpoint
+from miniprogram_api.endpoints import PHOTOGRAPHERS, Call, Raw, endpoint
 
 _TAG = "材料"
 _VERSION = {"Tus-Resumable": "1.0.0"}
@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"\d{1,12}")
     "/uploads",
     summary="登记一次分段上传（tus 1.0：Upload-Length、Upload-Metadata 里的 sha256）",
     tag=_TAG,
-    roles=ANYONE_LOGGED_IN,
+    roles=PHOTOGRAPHERS,
     answer=UploadView,
     status=201,
     idempotent=True,
@@ -39,22 +39,20 @@ async def create(call: Call) -> Raw:
     return _progress(view, 201, {"Location": f"/api/v1/uploads/{view.upload_id}"})
 
 
-@endpoint("HEAD", "/uploads/{upload_id}", summary="查询已确认到哪里", tag=_TAG, roles=ANYONE_LOGGED_IN)
+@endpoint("HEAD", "/uploads/{upload_id}", summary="查询已确认到哪里", tag=_TAG, roles=PHOTOGRAPHERS)
 async def offset(call: Call) -> Raw:
     view = await uploads.status(actor=call.actor, upload_id=call.path["upload_id"])
     headers = {**_VERSION, "Upload-Offset": str(view.offset), "Upload-Length": str(view.length)}
     return Raw(body=b"", headers=headers)
 
 
-@endpoint(
-    "GET", "/uploads/{upload_id}", summary="查询上传进度和结果", tag=_TAG, roles=ANYONE_LOGGED_IN, answer=UploadView
-)
+@endpoint("GET", "/uploads/{upload_id}", summary="查询上传进度和结果", tag=_TAG, roles=PHOTOGRAPHERS, answer=UploadView)
 async def progress(call: Call) -> Raw:
     return _progress(await uploads.status(actor=call.actor, upload_id=call.path["upload_id"]), 200, {})
 
 
 @endpoint(
-    "PATCH", "/uploads/{upload_id}", summary="上传一段（从 Upload-Offset 开始）；最后一段返回材料", tag=_TAG, roles=ANYONE_LOGGED_IN,
+    "PATCH", "/uploads/{upload_id}", summary="上传一段（从 Upload-Offset 开始）；最后一段返回材料", tag=_TAG, roles=PHOTOGRAPHERS,
     answer=UploadView, streamed=True, limit="600/minute", max_body=_PART,
 )  # fmt: skip
 async def append(call: Call) -> Raw:
@@ -74,7 +72,7 @@ async def append(call: Call) -> Raw:
     "/uploads/{upload_id}/completion",
     summary="所有分段到齐后再次检查（可重复）",
     tag=_TAG,
-    roles=ANYONE_LOGGED_IN,
+    roles=PHOTOGRAPHERS,
     answer=UploadView,
 )
 async def complete(call: Call) -> Raw:

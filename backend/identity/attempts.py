@@ -8,6 +8,8 @@ from datetime import timedelta
 from kernel import clock, crypto, db
 from kernel.problems import TooMany
 
+_KEPT = timedelta(days=7)
+
 
 async def take(*, scope: str, subject: str, limit: int, window: timedelta, detail: str) -> None:
     """Counts one try and raises TooMany (429) when `limit` in `window` is passed.
@@ -51,11 +53,33 @@ async def forget(*, scope: str, subject: str) -> None:
     await db.execute("DELETE FROM identity_attempt WHERE scope = ? AND subject = ?", scope, _subject(scope, subject))
 
 
-async def sweep() -> int:
-    """Removes windows that ended more than a week ago."""
-    return await db.execute(
-        "DELETE FROM identity_attempt WHERE window_started_at < ?", db.at(clock.now() - timedelta(days=7))
+async def remember(*, scope: str, subject: str) -> None:
+    """Notes that something went well just now, for `remembered` to ask within a week."""
+    now = clock.now()
+    await db.execute(
+        "INSERT INTO identity_attempt (scope, subject, window_started_at, tries, created_at) VALUES (?, ?, ?, 0, ?) "
+        "ON CONFLICT (scope, subject) DO UPDATE SET window_started_at = excluded.window_started_at",
+        scope,
+        _subject(scope, subject),
+        db.at(now),
+        db.at(now),
     )
+
+
+async def remembered(*, scope: str, subject: str) -> bool:
+    """Whether `remember` was called for this subject within a week."""
+    rows = await db.fetch(
+        "SELECT 1 FROM identity_attempt WHERE scope = ? AND subject = ? AND window_started_at > ?",
+        scope,
+        _subject(scope, subject),
+        db.at(clock.now() - _KEPT),
+    )
+    return bool(rows)
+
+
+async def sweep() -> int:
+    """Removes windows that ended more than a week ago, and what was remembered then."""
+    return await db.execute("DELETE FROM identity_attempt WHERE window_started_at < ?", db.at(clock.now() - _KEPT))
 
 
 def _subject(scope: str, subject: str) -> str:

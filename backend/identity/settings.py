@@ -34,7 +34,11 @@ class IdentitySettings:
         "PHONE_TRIES_PER_DAY", help="一个账号一天最多换绑几次手机号", default=10, minimum=1, maximum=50
     )
     field_login_tries: int = setting(
-        "FIELD_LOGIN_TRIES", help="快递员、代办员 15 分钟内最多输错几次密码", default=5, minimum=3, maximum=20
+        "FIELD_LOGIN_TRIES",
+        help="快递员、代办员在同一个网络 15 分钟内最多输错几次密码",
+        default=5,
+        minimum=3,
+        maximum=20,
     )
 
 

@@ -11,8 +11,8 @@ import notifications
 import payments
 from backend.catalog import importer
 from backend.identity import field_accounts
-from backend.identity import queries as identity
-from kernel.problems import NotFound
+from backend.identity.field_accounts import ROLE_LABELS
+from backend.identity.views import AgentKind
 
 COUNTY = Path(__file__).resolve().parent
 _PROPOSER, _APPROVER = "价格目录导入", "价格目录复核"
@@ -29,7 +29,7 @@ async def load(*, folder: Path | None = None, demo: bool = False) -> list[str]:
     if (templates := place / "wechat_templates.toml").exists():
         lines.append(f"订阅消息模板：{await _templates(templates)} 个")
     if demo:
-        lines.append(f"演示快递员：新建 {await _couriers(place / 'demo.toml')} 个")
+        lines.append(f"演示快递员和代办员：新建 {await _field_workers(place / 'demo.toml')} 个")
     return lines
 
 
@@ -64,19 +64,17 @@ async def _templates(path: Path) -> int:
     return len(rows)
 
 
-async def _couriers(path: Path) -> int:
-    """The couriers of the played journey; never in production."""
-    created = 0
-    for row in _read(path, "courier"):
-        try:
-            await identity.courier_by_login(row["login_name"])
-        except NotFound:
-            await field_accounts.create_courier(
-                login_name=row["login_name"], password=row["password"], carrier=row["carrier"], name=row["name"],
-                phone=row.get("phone"), areas=tuple(row["areas"]),
-            )  # fmt: skip
-            created += 1
-    return created
+async def _field_workers(path: Path) -> int:
+    """The couriers and agents of the played county; never in production."""
+    known = {one.login_name for role in ROLE_LABELS for one in await field_accounts.roster(role=role)}
+    couriers = [row for row in _read(path, "courier") if row["login_name"] not in known]
+    for row in couriers:
+        await field_accounts.create_courier(**{**row, "areas": tuple(row["areas"])})
+    agents = [row for row in _read(path, "agent") if row["login_name"] not in known]
+    for row in agents:
+        kind, areas, skills = AgentKind(row["kind"]), tuple(row["areas"]), tuple(row["skills"])
+        await field_accounts.create_agent(**{**row, "kind": kind, "areas": areas, "skills": skills})
+    return len(couriers) + len(agents)
 
 
 def _read(path: Path, table: str) -> list[dict[str, Any]]:

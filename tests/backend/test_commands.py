@@ -33,9 +33,17 @@ def test_a_broken_configuration_is_told_whole_with_exit_code_2(monkeypatch, caps
         assert name in told
 
 
-def test_a_courier_needs_a_name_and_an_area(capsys):
-    assert commands.main(["courier", "create", "anna"]) == 1
-    assert "--name" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("role", "needed"),
+    [("courier", ("--name", "--areas")), ("agent", ("--name", "--areas", "--organisation", "--since"))],
+)
+def test_a_new_account_needs_what_the_role_demands(role, needed, capsys):
+    with pytest.raises(SystemExit) as ended:
+        commands.main([role, "create", "anna"])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert "还缺少" in told
+    assert all(one in told for one in needed)
 
 
 @pytest.mark.parametrize("argv", [["parcels", "assign", "1", "anna"], ["pickup", "1", "0012"], ["withdraw-item", "X"]])
@@ -51,7 +59,10 @@ def test_acts_of_a_clerk_need_the_clerks_name(argv, capsys):
     [
         ([], "还缺少：命令"),
         (["doktor"], "没有 'doktor'"),
-        (["courier", "fire", "anna"], "没有 'fire'，可以写 'create', 'password', 'disable'"),
+        (["agent", "create", "a", "--since", "gestern"], "'gestern' 写得不对"),
+        (["agent", "create", "a", "--kind", "boss"], "没有 'boss'，可以写 'proxy', 'grid'"),
+        (["agent"], "还缺少：动作"),
+        (["courier", "fire", "anna"], "没有 'fire'，可以写 'create', 'password', 'disable', 'list'"),
         (["doctor", "now"], "不认识：now"),
         (["outbox", "--revive"], "--revive：后面"),
         (["reopen-bill", "1", "--until", "tomorrow", "--clerk", "李主任"], "'tomorrow' 写得不对"),
@@ -68,10 +79,20 @@ def test_what_was_typed_wrongly_is_told_in_chinese(argv, told, capsys):
         assert english not in text
 
 
+def paths(parser: argparse.ArgumentParser) -> list[list[str]]:
+    """Every command and every act of a command, as it is typed."""
+    if not any(isinstance(action, argparse._SubParsersAction) for action in parser._actions):
+        return [[]]
+    below = [[name, *rest] for name, sub in subcommands(parser).items() for rest in paths(sub)]
+    return [[name] for name in subcommands(parser)] + [path for path in below if len(path) > 1]
+
+
 def test_every_help_is_chinese(capsys):
-    for name in subcommands(commands.parser()):
+    typed = paths(commands.parser())
+    assert ["agent", "create"] in typed and ["agent"] in typed
+    for name in typed:
         with pytest.raises(SystemExit):
-            commands.main([name, "--help"])
+            commands.main([*name, "--help"])
         text = capsys.readouterr().out
         for english in ("usage:", "options:", "positional arguments", "show this help"):
             assert english not in text, name

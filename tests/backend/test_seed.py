@@ -7,7 +7,7 @@ from backend import seed
 from backend.catalog import queries
 from backend.catalog.importer import ImportRefused
 from backend.catalog.models import ItemVersion
-from backend.identity import field_login
+from backend.identity import field_accounts, field_login
 from tests.backend.identity import fakes
 
 
@@ -41,10 +41,23 @@ async def test_every_charge_of_an_item_has_an_approved_price_with_the_same_amoun
     assert charged >= 8
 
 
-async def test_the_demo_courier_can_log_in():
+async def test_the_demo_courier_and_the_demo_agent_can_log_in():
     await seed.load(demo=True)
-    answer = await field_login.log_in(role="courier", login_name="demo-courier", password="demo-courier-2026")
-    assert answer.courier.carrier == "ems" and answer.courier.areas == ("620981",)
+    courier = await _enter("courier")
+    assert courier.courier.carrier == "ems" and courier.courier.areas == ("620981",)
+    assert (await _enter("agent")).agent.organisation == "玉门镇便民服务中心"
+
+
+async def test_a_demo_account_that_was_disabled_stays_so():
+    await seed.load(demo=True)
+    await field_accounts.disable(role="courier", login_name="demo-courier")
+    assert "演示快递员和代办员：新建 0 个" in await seed.load(demo=True)
+    with pytest.raises(field_login.WrongPassword):
+        await _enter("courier")
+
+
+async def _enter(role):
+    return await field_login.log_in(role=role, login_name=f"demo-{role}", password=f"demo-{role}-2026", ip="192.0.2.1")
 
 
 async def test_a_broken_folder_loads_nothing(tmp_path):

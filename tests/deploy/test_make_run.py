@@ -138,7 +138,7 @@ def test_an_operators_command_finds_the_local_run(terminal):
     # Now two couriers cover the place, and the demo needs a dispatcher.
     code, text = zsb(run.folder / "run", "courier create li.qiang --name '李强' --areas 620981")
     assert code == 0, text
-    assert "已建立投递员 李" in text
+    assert "已建立快递员 李" in text
     ports = {"API_PORT": str(run.first), "SANDBOX_PORT": str(run.first + 1), "RUN_FOLDER": str(run.folder / "run")}
     played = subprocess.run(
         ["make", "demo"], cwd=ROOT, env=_clean() | ports, text=True, stdin=subprocess.DEVNULL,

@@ -6,6 +6,8 @@ WHO = {
     frozenset(): "公开",
     frozenset({"citizen"}): "群众",
     frozenset({"courier"}): "快递员",
+    frozenset({"agent"}): "代办员",
+    frozenset({"citizen", "courier"}): "群众、快递员",
     frozenset({"citizen", "courier", "agent"}): "登录者",
 }
 HEAD = ("| call | what | who | key | etag | limit | body |", "|---|---|---|---|---|---|---|")

@@ -85,6 +85,7 @@ def of(stage: Stage) -> dict[str, str]:
         known[f"name of {person.key}"] = person.name
     known |= {
         "courier's name": "马邮递", "courier's phone": "13900000101", "other courier's name": "闲等候",
+        "agent's name": "白代办", "agent's phone": "13900000102", "agent's password": "demo-agent-2026",
         "courier's password": "demo-courier-2026", "address": "幸福路 8 号", "address without spaces": "幸福路8号",
     }  # fmt: skip
     known |= {f"token {n}": token for n, token in enumerate(sorted(stage.tokens))}

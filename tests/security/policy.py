@@ -8,6 +8,8 @@ from miniprogram_api.endpoints import Endpoint
 
 CITIZEN = frozenset({"citizen"})
 COURIER = frozenset({"courier"})
+AGENT = frozenset({"agent"})
+PHOTOS = CITIZEN | COURIER
 PERSON = frozenset({"citizen", "courier", "agent"})
 EVERYBODY: frozenset[str] = frozenset()
 
@@ -56,6 +58,9 @@ POLICY: dict[str, Reach] = {
     "POST /api/v1/courier/login": Reach(
         roles=EVERYBODY, body={"login_name": "nobody", "password": "nothing"}, reached=(401,)
     ),
+    "POST /api/v1/agent/login": Reach(
+        roles=EVERYBODY, body={"login_name": "nobody", "password": "nothing"}, reached=(401,)
+    ),
     "POST /api/v1/logout": Reach(roles=PERSON),
     "POST /api/v1/logout/all": Reach(roles=PERSON),
     # One's own account: the path names nobody, so there is nobody else's to reach.
@@ -88,19 +93,19 @@ POLICY: dict[str, Reach] = {
         roles=EVERYBODY, body={"case_no": MISSING["case_no"], "password": "000000"}, reached=(404,)
     ),
     # Photos belong to whoever sent them, a courier's evidence to the courier.
-    "POST /api/v1/materials": Reach(roles=PERSON, data=_FORM, headers=_FILE),
-    "GET /api/v1/materials/{material_id}": Reach(roles=PERSON, objects=_own("material_id")),
-    "GET /api/v1/materials/{material_id}/thumbnail": Reach(roles=PERSON, objects=_own("material_id")),
-    "POST /api/v1/uploads": Reach(roles=PERSON, headers={"Upload-Length": "1"}),
-    "HEAD /api/v1/uploads/{upload_id}": Reach(roles=PERSON, objects=_UPLOAD),
-    "GET /api/v1/uploads/{upload_id}": Reach(roles=PERSON, objects=_UPLOAD),
+    "POST /api/v1/materials": Reach(roles=PHOTOS, data=_FORM, headers=_FILE),
+    "GET /api/v1/materials/{material_id}": Reach(roles=PHOTOS, objects=_own("material_id")),
+    "GET /api/v1/materials/{material_id}/thumbnail": Reach(roles=PHOTOS, objects=_own("material_id")),
+    "POST /api/v1/uploads": Reach(roles=PHOTOS, headers={"Upload-Length": "1"}),
+    "HEAD /api/v1/uploads/{upload_id}": Reach(roles=PHOTOS, objects=_UPLOAD),
+    "GET /api/v1/uploads/{upload_id}": Reach(roles=PHOTOS, objects=_UPLOAD),
     "PATCH /api/v1/uploads/{upload_id}": Reach(
-        roles=PERSON, objects=_UPLOAD, data=b"", headers=_PART, reached=(200, 409)
+        roles=PHOTOS, objects=_UPLOAD, data=b"", headers=_PART, reached=(200, 409)
     ),
     "POST /api/v1/uploads/{upload_id}": Reach(
-        roles=PERSON, objects=_UPLOAD, data=b"", headers=_PART, reached=(200, 409)
+        roles=PHOTOS, objects=_UPLOAD, data=b"", headers=_PART, reached=(200, 409)
     ),
-    "POST /api/v1/uploads/{upload_id}/completion": Reach(roles=PERSON, objects=_UPLOAD, reached=(409,)),
+    "POST /api/v1/uploads/{upload_id}/completion": Reach(roles=PHOTOS, objects=_UPLOAD, reached=(409,)),
     # Money.
     "GET /api/v1/bills": Reach(roles=CITIZEN),
     "GET /api/v1/bills/{bill_no}": Reach(roles=CITIZEN, objects=_own("bill_no")),
@@ -125,6 +130,8 @@ POLICY: dict[str, Reach] = {
     ),
     # Would succeed and end the story, so nobody but strangers tries it.
     "POST /api/v1/courier/parcels/{waybill_no}/return": Reach(roles=COURIER, objects=_PARCEL, reached=()),
+    # The agent: their own account and the catalogue, nothing of anybody else.
+    "GET /api/v1/agent/me": Reach(roles=AGENT),
     # Messages.
     "GET /api/v1/messages": Reach(roles=CITIZEN),
     "POST /api/v1/messages/read": Reach(roles=CITIZEN, body={"message_nos": []}),

@@ -23,6 +23,7 @@ from tests.nginx import Nginx
 
 H5_ORIGIN = "https://h5.yumen.example.gov.cn"
 IDLE_COURIER = "idle-courier"
+AGENT_LOGIN, AGENT_PASSWORD = "demo-agent", "demo-agent-2026"
 _SIDE_DOORS = itertools.count(1)
 
 
@@ -197,9 +198,10 @@ class Stage:
             await phone.call("POST", "/api/v1/me/identity", {"name": known.name, "id_number": known.id_number})
         return caller
 
-    async def courier(self, login: str, password: str) -> Caller:
+    async def field_worker(self, role: str, login: str, password: str) -> Caller:
+        """A courier or an agent, logged in at their own door."""
         caller = self.caller()
-        answer = await caller.send("POST", "/api/v1/courier/login", json={"login_name": login, "password": password})
+        answer = await caller.send("POST", f"/api/v1/{role}/login", json={"login_name": login, "password": password})
         assert answer.status == 200, answer.body
         caller.token, caller.refresh_token = answer.json["access_token"], answer.json["refresh_token"]
         self.tokens |= {caller.token, caller.refresh_token, password}
@@ -219,8 +221,9 @@ class Stage:
         await self.people["ended session"].send("POST", "/api/v1/logout")
         said = await self.stack.command("courier", "create", IDLE_COURIER, "--name", "闲等候", "--areas", "620981106")
         password = re.search(r"密码 (\S+?)（", said)[1]
-        self.people["courier without the parcel"] = await self.courier(IDLE_COURIER, password)
-        self.people["courier with the parcel"] = await self.courier(COURIER_LOGIN, COURIER_PASSWORD)
+        self.people["courier without the parcel"] = await self.field_worker("courier", IDLE_COURIER, password)
+        self.people["courier with the parcel"] = await self.field_worker("courier", COURIER_LOGIN, COURIER_PASSWORD)
+        self.people["agent"] = await self.field_worker("agent", AGENT_LOGIN, AGENT_PASSWORD)
         await self.collect()
 
     async def play_until(self, last: str) -> None:

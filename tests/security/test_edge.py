@@ -151,10 +151,11 @@ async def test_an_invented_cursor_is_refused_or_leads_nowhere(stage, route, curs
     assert answer.status in (200, 404, 422), answer.body
 
 
+@pytest.mark.parametrize("role", ["courier", "agent"])
 @pytest.mark.parametrize("length", [1, 40, 41, 64])
-async def test_a_login_name_of_any_length_is_simply_wrong(stage, length):
+async def test_a_login_name_of_any_length_is_simply_wrong(stage, length, role):
     body = {"login_name": "x" * length, "password": "y" * 128}
-    answer = await stage.people["anonymous"].send("POST", "/api/v1/courier/login", json=body)
+    answer = await stage.people["anonymous"].send("POST", f"/api/v1/{role}/login", json=body)
     assert answer.status in (401, 422), answer.body
 
 
@@ -234,8 +235,8 @@ KEYED = [f"{row.method} {row.route}" for row in ROWS if row.idempotent]
 def test_every_post_that_creates_or_moves_something_wants_a_key():
     """What goes without: logins and reads by POST, marks that may be set twice, streams that carry their own offset."""
     keyless = {
-        "POST /api/v1/login/wechat", "POST /api/v1/login/refresh", "POST /api/v1/courier/login", "POST /api/v1/logout",
-        "POST /api/v1/logout/all", "POST /api/v1/me/phone", "POST /api/v1/case-query", "POST /api/v1/materials",
+        "POST /api/v1/login/wechat", "POST /api/v1/login/refresh", "POST /api/v1/courier/login", "POST /api/v1/agent/login",
+        "POST /api/v1/logout", "POST /api/v1/logout/all", "POST /api/v1/me/phone", "POST /api/v1/case-query", "POST /api/v1/materials",
         "POST /api/v1/uploads/{upload_id}/completion", "POST /api/v1/messages/read", "POST /api/v1/messages/subscriptions",
     }  # fmt: skip
     posts = {f"{row.method} {row.route}" for row in ROWS if row.method == "POST" and "/callbacks/" not in row.route}

@@ -110,8 +110,9 @@ def substitute(case: Any, objects: dict[str, str], chance: random.Random) -> boo
 class Fuzzer:
     """Walks all operations round by round until the time is over."""
 
-    def __init__(self, stage: Stage, citizens: list[Phone], couriers: list[Phone]) -> None:
-        self.stage, self.citizens, self.couriers = stage, citizens, couriers
+    def __init__(self, stage: Stage, citizens: list[Phone], couriers: list[Phone], agents: list[Phone]) -> None:
+        self.stage, self.citizens = stage, citizens
+        self.field_workers = {"/courier/": couriers, "/agent/": agents}
         self.found = Findings()
         self.chance = random.Random(SEED)
         self.ends = 0.0
@@ -149,7 +150,8 @@ class Fuzzer:
 
     def _send(self, case: Any) -> None:
         owns = substitute(case, self.stage.objects, self.chance)
-        crowd = self.couriers if "/courier/" in case.operation.path else self.citizens
+        path = case.operation.path
+        crowd = next((them for part, them in self.field_workers.items() if part in path), self.citizens)
         phone = crowd[-1] if owns else self.chance.choice(crowd)
         # A logout is played with a token that nobody else needs; some requests come from strangers.
         stranger = "/logout" in case.operation.path or self.chance.random() < 0.03
@@ -164,11 +166,12 @@ async def test_nothing_the_description_allows_or_forbids_breaks_the_service(stag
     document = (await stage.people["anonymous"].send("GET", "/openapi.json")).json
     citizens = await phones(stage, [*(f"fuzz-{n}" for n in range(8)), "owner"])
     couriers = await phones(stage, ["courier without the parcel", "courier with the parcel"])
-    fuzzer = Fuzzer(stage, citizens, couriers)
+    agents = await phones(stage, ["agent"])
+    fuzzer = Fuzzer(stage, citizens, couriers, agents)
     try:
         found = await asyncio.to_thread(fuzzer.run, document)
     finally:
-        for phone in [*citizens, *couriers]:
+        for phone in [*citizens, *couriers, *agents]:
             phone.session.close()
     print(
         f"{sum(found.statuses.values())} requests: {dict(sorted(found.statuses.items()))}; slowest {found.slowest_seconds:.2f} s"

@@ -86,7 +86,7 @@ def is_error(answer: Answer) -> bool:
     return answer.status >= 400
 
 
-@pytest.mark.parametrize("who", ["anonymous", "somebody", "courier", "a made-up token"])
+@pytest.mark.parametrize("who", ["anonymous", "somebody", "courier", "agent", "a made-up token"])
 async def test_no_refusal_repeats_what_was_sent(stage, who):
     """Neither the phone's screen nor a screenshot of it shows an ID number that was typed into the wrong field."""
     if "somebody" not in stage.people:
@@ -95,6 +95,7 @@ async def test_no_refusal_repeats_what_was_sent(stage, who):
         "anonymous": stage.caller(),
         "somebody": stage.people["somebody"],
         "courier": stage.people["courier without the parcel"],
+        "agent": stage.people["agent"],
         "a made-up token": stage.caller(canaries.TOKEN),
     }
     errors: list[tuple[str, Answer]] = []

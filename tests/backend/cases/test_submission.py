@@ -68,10 +68,11 @@ async def test_who_is_not_sure_enough_is_told_what_to_do(world, level, action):
     assert refused.value.extra == {"required_level": 2, "current_level": level, "action": action}
 
 
-async def test_a_courier_has_no_applications(world):
-    courier = await person("赵六", "570101198504123020", "13900000008", role="courier")
+@pytest.mark.parametrize("role", ["courier", "agent"])
+async def test_who_is_no_citizen_has_no_applications(world, role):
+    worker = await person("赵六", "570101198504123020", "13900000008", role=role)
     with pytest.raises(Forbidden):
-        await service.open_draft(actor=courier, item_code=ITEM, region_code=COUNTY)
+        await service.open_draft(actor=worker, item_code=ITEM, region_code=COUNTY)
 
 
 async def test_the_same_key_opens_one_draft(world):

@@ -4,10 +4,9 @@ import asyncio
 
 import pytest
 
-from backend.identity import field_accounts, field_login, handlers, login, queries
+from backend.identity import handlers, login, queries
 from backend.identity.models import Account, RefreshReplay, Session
 from kernel import db
-from kernel.problems import TooMany
 from tests.backend.identity import fakes
 
 
@@ -168,84 +167,6 @@ async def test_the_sweep_forgets_answers_after_a_minute_and_dead_families_after_
     await handlers.sweep()
     assert await Session.all().count() == 0 and await RefreshReplay.all().count() == 0
     assert await Account.all().count() == 1
-
-
-async def a_courier(login_name="ems-zhao", **changes):
-    return await field_accounts.create_courier(
-        **{
-            "login_name": login_name,
-            "password": "yumen-2026-ok",
-            "carrier": "ems",
-            "name": "赵建军",
-            "phone": "13900000009",
-            "areas": ("620981101",),
-        }
-        | changes
-    )
-
-
-async def test_a_courier_logs_in_with_the_carriers_account(partners):
-    courier = await a_courier()
-    assert courier.name == "赵**"
-    answer = await field_login.log_in(role="courier", login_name=" EMS-Zhao ", password="yumen-2026-ok")
-    actor = await login.authenticate(token=answer.access_token)
-    assert (actor.role, actor.carrier, actor.account_ref) == ("courier", "ems", courier.courier_ref)
-    assert answer.citizen is None and (await queries.courier_me(actor=actor)).areas == ("620981101",)
-    again = await login.refresh(refresh_token=answer.refresh_token)
-    assert again.courier == courier
-
-
-async def test_a_courier_works_twelve_hours_per_login(partners, frozen_clock):
-    await a_courier()
-    answer = await field_login.log_in(role="courier", login_name="ems-zhao", password="yumen-2026-ok")
-    frozen_clock.advance(hours=12, seconds=1)
-    with pytest.raises(login.SessionEnded):
-        await login.refresh(refresh_token=answer.refresh_token)
-
-
-async def test_unknown_and_wrong_look_alike_and_are_counted(partners, frozen_clock):
-    await a_courier()
-    for name in ("ems-zhao", "nobody"):
-        for _ in range(5):
-            with pytest.raises(field_login.WrongPassword):
-                await field_login.log_in(role="courier", login_name=name, password="wrong")
-        with pytest.raises(TooMany) as refused:
-            await field_login.log_in(role="courier", login_name=name, password="yumen-2026-ok")
-        assert 0 < refused.value.retry_after_seconds <= 900
-    frozen_clock.advance(minutes=15)
-    assert await field_login.log_in(role="courier", login_name="ems-zhao", password="yumen-2026-ok")
-
-
-async def test_disabling_logs_the_courier_out_at_once(partners):
-    await a_courier()
-    answer = await field_login.log_in(role="courier", login_name="ems-zhao", password="yumen-2026-ok")
-    await field_accounts.disable(role="courier", login_name="ems-zhao")
-    assert await login.authenticate(token=answer.access_token) is None
-    with pytest.raises(login.SessionEnded):
-        await login.refresh(refresh_token=answer.refresh_token)
-    with pytest.raises(field_login.WrongPassword):
-        await field_login.log_in(role="courier", login_name="ems-zhao", password="yumen-2026-ok")
-
-
-async def test_a_new_password_ends_the_old_sessions(partners):
-    await a_courier()
-    answer = await field_login.log_in(role="courier", login_name="ems-zhao", password="yumen-2026-ok")
-    await field_accounts.set_password(role="courier", login_name="ems-zhao", password="another-2026")
-    assert await login.authenticate(token=answer.access_token) is None
-    with pytest.raises(field_login.WrongPassword):
-        await field_login.log_in(role="courier", login_name="ems-zhao", password="yumen-2026-ok")
-    assert await field_login.log_in(role="courier", login_name="ems-zhao", password="another-2026")
-
-
-async def test_bad_courier_data_are_refused_all_at_once(partners):
-    with pytest.raises(Exception) as refused:
-        await a_courier(login_name="a b", password="12345678", carrier="EMS!", name="赵", phone="123", areas=("62x",))
-    assert {e.pointer for e in refused.value.errors} == {
-        "/login_name", "/password", "/carrier", "/name", "/phone", "/areas/0"
-    }  # fmt: skip
-    await a_courier()
-    with pytest.raises(field_accounts.LoginNameTaken):
-        await a_courier()
 
 
 def test_the_fakes_are_synthetic():

@@ -68,9 +68,11 @@ async def test_couriers_and_their_sessions_are_kept(with_couriers):
     actor = await login.authenticate(token=TOKEN)
     assert (actor.role, actor.carrier, actor.account_ref) == ("courier", "ems", "r1")
     assert (await queries.courier_me(actor=actor)).areas == ("620981",)
-    assert (await field_login.log_in(role="courier", login_name="ems-zhao", password="yumen-2026-ok")).courier
+    assert (
+        await field_login.log_in(role="courier", login_name="ems-zhao", password="yumen-2026-ok", ip="192.0.2.1")
+    ).courier
     with pytest.raises(field_login.WrongPassword):
-        await field_login.log_in(role="courier", login_name="ems-gone", password="yumen-2026-ok")
+        await field_login.log_in(role="courier", login_name="ems-gone", password="yumen-2026-ok", ip="192.0.2.1")
     assert [e.login_name for e in await field_accounts.roster(role="courier")] == ["ems-gone", "ems-zhao"]
     assert (await db.fetch("SELECT COUNT(*) AS n FROM identity_refresh_replay"))[0]["n"] == 1
 
@@ -89,7 +91,7 @@ async def test_new_accounts_of_both_roles_follow_the_old_ones(with_couriers):
         organisation="玉门镇", skills=(), serving_since_on=clock.today(),
     )  # fmt: skip
     assert (await FieldWorker.get(login_name="dai-li")).id == 3
-    answer = await field_login.log_in(role="agent", login_name="dai-li", password="yumen-2026-ok")
+    answer = await field_login.log_in(role="agent", login_name="dai-li", password="yumen-2026-ok", ip="::1")
     assert (await login.authenticate(token=answer.access_token)).role == "agent"
     assert await Session.filter(field_worker_id=3).count() == 1
 

@@ -6,13 +6,14 @@ import hashlib
 
 import pytest
 
-from backend.identity import field_login, login, queries, verification
+from backend.identity import login, queries, verification
 from backend.identity.actor import AssuranceTooLow
 from backend.identity.models import Account, Verification
 from backend.identity.ports import RegisterOutcome
 from kernel import db
 from kernel.idempotency import Idempotency
 from kernel.problems import Invalid, NotFound, PartnerDown, Problem, TooMany
+from tests.backend.identity import accounts
 from tests.backend.identity.fakes import LI, WANG
 
 
@@ -201,12 +202,12 @@ async def test_the_phone_comes_before_the_name(citizen, register):
     assert (await verify(citizen)).assurance_level == 2, "and no try was lost"
 
 
-async def test_couriers_have_no_citizen_account(partners):
-    from tests.backend.identity.test_login import a_courier
-
-    await a_courier()
-    answer = await field_login.log_in(role="courier", login_name="ems-zhao", password="yumen-2026-ok")
-    actor = await login.authenticate(token=answer.access_token)
+@pytest.mark.parametrize("role", ["courier", "agent"])
+async def test_field_workers_have_no_citizen_account(partners, role):
+    """Also where their number is a citizen's: the two are counted apart."""
+    await accounts.make(role)
+    actor = await login.authenticate(token=(await accounts.enter(role)).access_token)
+    await Account.create(id=actor.account_id, ref="a-citizen")
     for call in (queries.me(actor=actor), verify(actor), verification.bind_phone(actor=actor, code="phone-139")):
         with pytest.raises(NotFound):
             await call
