@@ -11,7 +11,7 @@ from deploy.local.people import Cast
 from deploy.local.run import LocalRun
 
 
-def free_block(size: int = 8) -> int:
+def free_block(size: int = 16) -> int:
     """The first of `size` neighbouring free ports, below the range that the kernel hands out to outgoing connections."""
     blocks = list(range(20000, 32000, size))
     random.shuffle(blocks)  # several test runs on one machine must not all begin at the same block

@@ -32,9 +32,9 @@ class GuardedStack(Stack):
 
     def __init__(self, folder: Path, database_url: str, *, redis_url: str | None) -> None:
         super().__init__(folder, database_url, redis_url=redis_url)
-        first = free_block(16)
-        self.api_port, self.sandbox_port, self.bare_port = first, first + 1, first + 8
-        self.nginx = Nginx(port=first + 9, api=f"127.0.0.1:{self.api_port}")
+        first = free_block(16)  # the sandbox listens at nine of them, nginx at two
+        self.api_port, self.sandbox_port, self.bare_port = first, first + 1, first + 13
+        self.nginx = Nginx(port=first + 14, api=f"127.0.0.1:{self.api_port}")
 
     def base_environment(self) -> dict[str, str]:
         # The quota of one account per day is tested on its own; here one phone sends what a whole county would.
