@@ -98,6 +98,7 @@ class Alipay(Partner):
             "ALIPAY_SELLER_ID": self.setting("seller_id"),
             "ALIPAY_APP_KEY_FILE": str(self.keys.path("ali_app.p8.pem")),
             "ALIPAY_PUBLIC_KEY_FILE": str(self.keys.path("ali_plat.pub.pem")),
+            "ALIPAY_MINI_APP_ID": "2021000000000002",
             "ALIPAY_NOTIFY_URL": self.notify_url("/api/v1/callbacks/alipay"),
         }
         if self.config["key_mode"] == "cert":

@@ -59,7 +59,8 @@ class KeyFolder:
             old = made.private_bytes(pem, serialization.PrivateFormat.TraditionalOpenSSL, plain)
             self.write(f"{name}.p1.pem", old)
             self.write(f"{name}.p8.pem", made.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        # We made the file ourselves: checking its primes again would cost 30 ms at every start.
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None, unsafe_skip_rsa_key_validation=True)
         if not isinstance(key, rsa.RSAPrivateKey):
             raise TypeError(f"{path.name} 不是 RSA 私钥")
         return key

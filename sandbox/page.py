@@ -11,7 +11,13 @@ from sandbox.partner import Partner, Run
 from sandbox.store import Doc
 
 _STATIC = Path(__file__).with_name("static")
-_FILES = {"": "index.html", "page.css": "page.css", "page.js": "page.js", "panels.js": "panels.js"}
+_FILES = {
+    "": "index.html",
+    "page.css": "page.css",
+    "page.js": "page.js",
+    "panels.js": "panels.js",
+    "alipay.js": "alipay.js",
+}
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 _POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:"
 

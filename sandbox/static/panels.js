@@ -1,11 +1,12 @@
 // The panels: what each played role sees and may do. Facts come from the partners; nothing is remembered here but choices.
+import { alipay, alipayCalls } from "./alipay.js";
 import { ask, button, call, copy, h, refresh, showPartners, toast } from "./page.js";
 
-const yuan = (fen) => `¥${(fen / 100).toFixed(2)}`;
-const tag = (text, kind = "") => h("span", { class: `tag ${kind}` }, text);
-const empty = (text) => h("p", { class: "empty" }, text);
-const act = (partner, verb, body = {}) => async () => { await call(partner, verb, body); toast("已办理"); };
-const newest = (list) => [...list].reverse();
+export const yuan = (fen) => `¥${(fen / 100).toFixed(2)}`;
+export const tag = (text, kind = "") => h("span", { class: `tag ${kind}` }, text);
+export const empty = (text) => h("p", { class: "empty" }, text);
+export const act = (partner, verb, body = {}) => async () => { await call(partner, verb, body); toast("已办理"); };
+export const newest = (list) => [...list].reverse();
 const clock = (iso) => new Date(iso).toLocaleString("zh-CN", { hour12: false, timeZone: "Asia/Shanghai" });
 
 // ---- 微信用户 ----------------------------------------------------------------------------------------------------
@@ -264,7 +265,7 @@ function parcel(one) {
 const renderParcels = ({ parcels }) => (parcels.length ? parcels.map(parcel) : [empty("还没有邮件。")]);
 
 // ---- 故障与日志 --------------------------------------------------------------------------------------------------
-const BROKEN = { wechat: { code: -1 }, register: { status: 503, code: "BUSY" }, wechat_pay: { status: 500, code: "SYSTEM_ERROR" }, one_window: { code: 500 } };
+const BROKEN = { wechat: { code: -1 }, register: { status: 503, code: "BUSY" }, wechat_pay: { status: 500, code: "SYSTEM_ERROR" }, one_window: { code: 500 }, alipay: { code: "20000" } };
 const EFFECTS = [
   ["error", "出错"], ["slow", "变慢 9 秒"], ["before", "办成前断线"], ["after", "办成后断线"], ["html", "网页错误 502"], ["garbage", "回答乱码"],
 ];
@@ -278,12 +279,13 @@ const CALLS = {
   wechat_pay: { jsapi: "下单（小程序）", h5: "下单（网页）", query: "查订单", close: "关订单", refund: "申请退款", refund_query: "查退款", certificates: "取平台证书", bill: "申请账单", download: "下载账单" },
   one_window: { "serial.new": "取号", "task.get": "取事项", "attach.put": "传材料", "attach.get": "取文件", "case.push": "推送办件", "case.supplement": "提交补正", "case.withdraw": "撤回", "event.pull": "拉取进度", "event.ack": "确认进度", "delivery.push": "回传寄递" },
   ems: { "020003": "下单取号", "020006": "取消", "030005": "查揽收范围", "040001": "查轨迹", "010004": "取面单", "050005": "估价" },
+  alipay: alipayCalls,
 };
 const trouble = { wish: {} };
 
 async function loadTrouble(served) {
-  const names = ["wechat", "register", "wechat_pay", "one_window", "ems"];
-  const titles = { wechat: "微信", register: "人口库", wechat_pay: "微信支付", one_window: "一窗受理", ems: "快递 EMS" };
+  const names = ["wechat", "register", "wechat_pay", "one_window", "ems", "alipay"];
+  const titles = { wechat: "微信", register: "人口库", wechat_pay: "微信支付", one_window: "一窗受理", ems: "快递 EMS", alipay: "支付宝" };
   const found = await Promise.all(names.map(async (name) => {
     const title = served.get(name)?.title ?? titles[name];
     if (!served.has(name)) return { name, title, identity: null };
@@ -367,5 +369,6 @@ export const panels = [
     waiting: ({ cases }) => cases.filter((one) => ["SUBMITTED", "RECEIVED", "SUPPLEMENTED"].includes(one.state)).length },
   { name: "carrier", column: 1, tab: "快递", title: "快递", hint: "扮演揽收、运输与派送", partner: "ems", load: loadParcels, render: renderParcels,
     waiting: ({ parcels }) => parcels.filter((one) => one.state === "BOOKED").length },
+  alipay,
   { name: "trouble", column: 2, tab: "故障", title: "故障与日志", hint: "让合作方接下来几次出错、变慢或断线", load: loadTrouble, render: renderTrouble },
 ];

@@ -102,7 +102,9 @@ class Merchant:
         self.notify_url: str | None = None
 
     def private(self, stem: str, form: str = "p8"):
-        return serialization.load_pem_private_key((self.folder / f"{stem}.{form}.pem").read_bytes(), None)
+        return serialization.load_pem_private_key(
+            (self.folder / f"{stem}.{form}.pem").read_bytes(), None, unsafe_skip_rsa_key_validation=True
+        )
 
     def sn(self, certificate) -> str:
         """MD5 of the issuer, most specific part first, and the decimal serial."""

@@ -6,7 +6,7 @@ import base64
 import pytest
 from cryptography.hazmat.primitives import hashes
 
-from tests.sandbox.alipay_caller import APP_ID, NUMBER, SELLER_ID, Merchant, Notice, bank, is_genuine, listener
+from tests.sandbox.alipay_caller import APP_ID, NUMBER, SELLER_ID, Merchant, Notice, bank, is_genuine, listener, order
 
 NOTIFY = "/notifications"
 
@@ -197,17 +197,11 @@ async def test_hostile_and_empty_values_survive_the_form(paid):
 
 
 async def test_a_notice_speaks_the_charset_of_the_request(merchant):
-    await merchant.call("alipay.trade.create", _order(), charset="gbk")
+    await merchant.call("alipay.trade.create", order(), charset="gbk")
     await merchant.pay(notify=False)
     notice = await play(merchant)
-    assert (notice.fields["charset"], notice.fields["subject"]) == ("gbk", _order()["subject"])
+    assert (notice.fields["charset"], notice.fields["subject"]) == ("gbk", order()["subject"])
     assert is_genuine(merchant, notice)
-
-
-def _order():
-    from tests.sandbox.alipay_caller import order
-
-    return order()
 
 
 async def test_good_signatures_over_wrong_content(paid):

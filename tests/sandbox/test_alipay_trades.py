@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.sandbox.alipay_caller import BEIJING, NUMBER, OPEN_ID, SELLER_ID, Merchant, bank, order
+from tests.sandbox.alipay_caller import BEIJING, NUMBER, OPEN_ID, SELLER_ID, Merchant, bank
 
 
 @pytest.fixture
@@ -207,7 +207,3 @@ async def test_everything_survives_a_restart_and_a_reset_forgets_it(tmp_path):
         await merchant.control("POST", "/reset")
         assert (await merchant.query()).sub_code == "ACQ.TRADE_NOT_EXIST"
         assert (await merchant.control("GET", "/orders")).json == {"orders": []}
-
-
-def test_the_sample_order_is_what_the_tests_think(merchant):
-    assert order()["total_amount"] == "10.00"

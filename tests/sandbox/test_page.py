@@ -117,7 +117,11 @@ async def page(tmp_path: Path) -> AsyncIterator[ControlServer]:
 
 async def test_the_page_loads_nothing_from_elsewhere(page: ControlServer) -> None:
     async with aiohttp.ClientSession() as http:
-        for path, kind in (("", "text/html"), ("page.css", "text/css"), ("page.js", "text/javascript")):
+        for path, kind in (
+            ("", "text/html"),
+            ("page.css", "text/css"),
+            *((name, "text/javascript") for name in ("page.js", "panels.js", "alipay.js")),
+        ):
             async with http.get(f"{page.url}/{path}") as answer:
                 text = await answer.text()
                 assert (answer.status, answer.content_type) == (200, kind)

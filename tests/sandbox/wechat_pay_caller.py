@@ -75,7 +75,8 @@ class Merchant:
 
     def __init__(self, partner, *, mode: str = "public_key"):
         self.partner, self.mode, self.folder = partner, mode, partner.keys.folder
-        self.key = serialization.load_pem_private_key((self.folder / "wx_mch.p8.pem").read_bytes(), None)
+        pem = (self.folder / "wx_mch.p8.pem").read_bytes()
+        self.key = serialization.load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
         self.serial = (self.folder / "wx_mch.serial").read_text()
         self.apiv3 = (self.folder / "wx_apiv3.key").read_text()
         self.public_id = (self.folder / "wx_pub.id").read_text()
