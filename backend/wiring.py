@@ -40,7 +40,7 @@ from payments import handlers as payment_handlers
 # Label of each slice → the modules that hold its tables. Migrations live beside them.
 APPS: dict[str, list[str]] = {
     "kernel": ["kernel.models"],
-    "payments": ["payments.models"],
+    "payments": ["payments.models", "payments.nontax_models"],
     "notifications": ["notifications.models"],
     "catalog": ["backend.catalog.models"],
     "identity": ["backend.identity.models"],
@@ -52,7 +52,7 @@ APPS: dict[str, list[str]] = {
 SETTINGS: tuple[type[Any], ...] = (
     DatabaseSettings, DeploymentSettings, crypto.CryptoSettings, RedisSettings, StorageSettings, WeChatSettings,
     IdentitySettings, RegisterSettings, CasesSettings, payments.PaymentSettings, payments.WeChatPaySettings,
-    OneWindowSettings, DeliverySettings, EmsSettings, notifications.NotificationSettings,
+    payments.UnifiedPaySettings, OneWindowSettings, DeliverySettings, EmsSettings, notifications.NotificationSettings,
 )  # fmt: skip
 
 _HANDLERS = (
@@ -92,6 +92,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> dict[type[Any], A
 
 def _production_complaints(values: dict[type[Any], Any]) -> list[str]:
     complaints: list[str] = list(values[payments.WeChatPaySettings].production_complaints())
+    complaints += values[payments.UnifiedPaySettings].production_complaints()
     for kind in (WeChatSettings, RegisterSettings, OneWindowSettings, EmsSettings):
         if any(host in values[kind].base_url for host in _SANDBOX_HOSTS):
             rule = next(rule for field, rule in config.rules(kind) if field.name == "base_url")
@@ -155,7 +156,11 @@ def _configure_slices(values: dict[type[Any], Any], deployment: DeploymentSettin
         wechat=WechatAdapter(wechat),
         register=RegisterClient(register, Partner("register", register.base_url)),
     )
-    payments.configure(values[payments.PaymentSettings], values[payments.WeChatPaySettings])
+    payments.configure(
+        values[payments.PaymentSettings],
+        values[payments.WeChatPaySettings],
+        unified=values[payments.UnifiedPaySettings],
+    )
     notifications.configure(
         settings=values[notifications.NotificationSettings],
         directory=bridges.PeopleDirectory(),

@@ -25,10 +25,10 @@ class StartPayment(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Through which channel."""
 
     channel: Annotated[
-        Literal["wechat_jsapi", "wechat_h5", "alipay_wap", "alipay_mini"],
+        Literal["wechat_jsapi", "wechat_h5", "alipay_wap", "alipay_mini", "unified_pay"],
         Meta(
             description="支付方式：wechat_jsapi 微信小程序支付，wechat_h5 手机浏览器微信支付，alipay_wap 手机浏览器支付宝支付，"
-            "alipay_mini 支付宝小程序支付；本单可用的方式见缴费单的 channels"
+            "alipay_mini 支付宝小程序支付，unified_pay 统一公共支付（非税）；本单可用的方式见缴费单的 channels"
         ),
     ]
     payer_id: (

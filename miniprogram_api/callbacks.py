@@ -40,6 +40,20 @@ async def wechat_pay(call: Call) -> Raw:
 
 @endpoint(
     "POST",
+    "/callbacks/unified-pay",
+    summary="财政平台推送缴款确认",
+    tag=_TAG,
+    roles=PUBLIC,
+    raw_answer="application/octet-stream",
+    max_body=_MOST,
+)
+async def unified_pay(call: Call) -> Raw:
+    answer = await payments.receive_packet(channel="unified", headers=call.headers, raw=call.raw)
+    return Raw(body=answer.body, status=answer.status, headers=dict(answer.headers))
+
+
+@endpoint(
+    "POST",
     "/callbacks/one-window/{verb}",
     summary="一窗受理平台推送办件事件",
     tag=_TAG,

@@ -10,6 +10,8 @@ from payments.prices import Price, PriceUnknown, approve_price, price, propose_p
 from payments.queries import bill, bills_of, bills_page, open_differences, outstanding, refunds_due
 from payments.runtime import ChannelUnavailable, configure
 from payments.settings import PaymentSettings, WeChatPaySettings
+from payments.streams import receive_packet
+from payments.unified_settings import UnifiedPaySettings
 from payments.views import BillLineView, BillView, PaymentView, RefundDueView
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "Price",
     "PriceUnknown",
     "RefundDueView",
+    "UnifiedPaySettings",
     "WeChatPaySettings",
     "approve_price",
     "bill",
@@ -42,6 +45,7 @@ __all__ = [
     "price",
     "propose_price",
     "receive_notice",
+    "receive_packet",
     "refunds_due",
     "reopen_bill",
     "start_payment",

@@ -104,7 +104,7 @@ async def _attempt(bill: Bill, offer: Offer, payer: Payer) -> tuple[Attempt, boo
     # One active attempt per way to pay: the cashier of one product cannot be opened with what another one needs.
     slot = f"{bill.id}:{offer.name}:{payer.account_ref}"
     active = await Attempt.filter(active_slot=slot).first()
-    if active is not None:
+    if active is not None and not await _outlived(active, offer):
         return active, False
     if not views.takes_payment(bill):
         raise BillNotPayable(_why_not(bill))
@@ -117,6 +117,19 @@ async def _attempt(bill: Bill, offer: Offer, payer: Payer) -> tuple[Attempt, boo
     if (expires_at - now).total_seconds() < can.least_life_seconds:
         raise BillNotPayable("离缴费截止时间太近，来不及支付")
     return await _create(bill, offer, payer, slot=slot, amount=amount, expires_at=expires_at), True
+
+
+async def _outlived(active: Attempt, offer: Offer) -> bool:
+    """Where the bill outlives its orders, an order past its end makes room for a new number and is watched until it is closed."""
+    if not offer.can.bill_outlives_order or clock.now() < active.expires_at:
+        return False
+    old = await db.lock(Attempt, id=active.id)
+    if old is None or old.state not in ACTIVE or old.review_required:
+        return False
+    old.active_slot = f"{old.active_slot}:{old.payment_no}"
+    await old.save(update_fields=["active_slot"])
+    await transitions.want_close(old, by=PAYER, reason="order expired")
+    return True
 
 
 async def _create(bill: Bill, offer: Offer, payer: Payer, *, slot: str, amount: int, expires_at: datetime) -> Attempt:

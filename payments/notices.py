@@ -8,7 +8,7 @@ import structlog
 from kernel import clock, db, inbox, metrics
 from kernel.outbox import Delivery, Permanent
 from kernel.problems import DatabaseUnavailable
-from payments import differences, runtime, settlement
+from payments import differences, paycodes, runtime, settlement
 from payments.gateways.base import Ack, PaymentGateway, Refusal, Rejected, VerifiedNotice
 
 log = structlog.get_logger(__name__)
@@ -52,6 +52,9 @@ async def handle(delivery: Delivery) -> None:
 async def _effect(gateway: PaymentGateway, notice: VerifiedNotice) -> str:
     if notice.evidence is not None:
         return str(await settlement.apply_evidence(notice.evidence))
+    if notice.ask_about is not None:
+        await paycodes.ask_soon(gateway.channel, notice.ask_about)
+        return "asked"
     if notice.refund_no is not None:
         # We have asked for no refund yet: somebody made it by hand on the merchant site.
         await differences.record(

@@ -12,6 +12,8 @@ from payments.gateways.wechat_pay.client import Merchant, WeChatPayClient
 from payments.gateways.wechat_pay.gateway import WeChatPayGateway
 from payments.gateways.wechat_pay.keys import KeyTable
 from payments.settings import PaymentSettings, WeChatPaySettings
+from payments.unified_channel import unified_gateway
+from payments.unified_settings import UnifiedPaySettings
 
 
 class ChannelUnavailable(Problem):
@@ -42,12 +44,17 @@ _settings: PaymentSettings | None = None
 _gateways: dict[str, PaymentGateway] = {}
 
 
-def configure(settings: PaymentSettings, wechat: WeChatPaySettings | None = None) -> None:
+def configure(
+    settings: PaymentSettings, wechat: WeChatPaySettings | None = None, unified: UnifiedPaySettings | None = None
+) -> None:
     """Takes settings and channels into use; called once by the wiring of each process."""
     gateways: dict[str, PaymentGateway] = {}
     if wechat is not None:
         gateway = wechat_gateway(wechat)
         gateways[gateway.channel] = gateway
+    if unified is not None and unified.enabled:
+        treasury = unified_gateway(unified)
+        gateways[treasury.channel] = treasury
     use(settings, gateways)
 
 

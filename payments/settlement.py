@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from kernel import clock, crypto, db
-from payments import bills, differences, ledger, pacing, runtime, transitions
+from payments import bills, differences, ledger, pacing, paycodes, runtime, transitions
 from payments.gateways.base import Evidence, EvidenceKind, Outcome, describe
 from payments.models import Attempt, Bill
 from payments.states import ACTIVE, CHANNEL, OPERATOR, SETTLED, AttemptAction, AttemptState, BillState
@@ -54,18 +54,23 @@ async def apply_evidence(evidence: Evidence) -> Effect:
         await differences.record_foreign(evidence)
         return Effect.FOREIGN
     async with db.transaction():
-        known = await Attempt.filter(channel=evidence.channel, payment_no=evidence.payment_no).first()
-        if known is None:
-            return await _unknown_number(evidence)
-        bill = await db.lock(Bill, id=known.bill_id)
-        attempt = await db.lock(Attempt, id=known.id)
-        if bill is None or attempt is None:
-            raise RuntimeError("bills and attempts are never deleted")
-        by = OPERATOR if evidence.kind is EvidenceKind.OPERATOR else CHANNEL
-        scene = _Scene(bill=bill, attempt=attempt, evidence=evidence, by=by)
-        effect = await _APPLY[evidence.outcome](scene)
-        if effect in (Effect.NOTHING, Effect.ALREADY) and evidence.kind is EvidenceKind.NOTICE:
-            await _keep(scene, effect)
+        effects = [await _applied(one) for one in await paycodes.attributed(evidence)]
+    return effects[0]
+
+
+async def _applied(evidence: Evidence) -> Effect:
+    known = await Attempt.filter(channel=evidence.channel, payment_no=evidence.payment_no).first()
+    if known is None:
+        return await _unknown_number(evidence)
+    bill = await db.lock(Bill, id=known.bill_id)
+    attempt = await db.lock(Attempt, id=known.id)
+    if bill is None or attempt is None:
+        raise RuntimeError("bills and attempts are never deleted")
+    by = OPERATOR if evidence.kind is EvidenceKind.OPERATOR else CHANNEL
+    scene = _Scene(bill=bill, attempt=attempt, evidence=evidence, by=by)
+    effect = await _APPLY[evidence.outcome](scene)
+    if effect in (Effect.NOTHING, Effect.ALREADY) and evidence.kind is EvidenceKind.NOTICE:
+        await _keep(scene, effect)
     if effect not in (Effect.NOTHING, Effect.ALREADY):
         log.info("payments.evidence", effect=str(effect), **describe(evidence))
     return effect

@@ -36,6 +36,15 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CodeSeen:
+    """A statement about a 缴款码 of ours rather than about an order: the code may be paid where no order of ours was involved."""
+
+    pay_code: str
+    order_no: str = ""  # the order of ours that was paid, if the statement names one
+    elsewhere: bool = False  # paid in a way that no order of ours uses, such as a bank counter
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     """One statement about one order. `proven` is False only for NOT_SENT, NO_REPLY and an unsigned NOT_FOUND."""
 
@@ -56,6 +65,7 @@ class Evidence:
     reason: str = ""
     proven: bool = True
     client_action: Mapping[str, str] | None = field(default=None, repr=False)
+    code: CodeSeen | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +109,8 @@ class Capabilities:
     # The phone gets something we signed ourselves; the channel has no order before the payer opens it. "No such order" then
     # means "not opened yet", and only the end of what was signed ends it.
     prepared_locally: bool = False
+    # The bill stays payable at the channel when an order has ended: a new order may be opened while the old one is still watched.
+    bill_outlives_order: bool = False
 
 
 class CloseOutcome(StrEnum):
@@ -127,6 +139,8 @@ class VerifiedNotice:
     refund: "RefundEvidence | None" = None
     refund_no: str | None = None
     payment_no: str | None = None
+    reply_to: str = ""  # the message's own number, where the acknowledgement must name it
+    ask_about: str | None = None  # an unproven hint: nothing is believed, but this 缴款码 is asked about at once
 
 
 class Refusal(StrEnum):
@@ -138,6 +152,7 @@ class Refusal(StrEnum):
     BAD_SIGNATURE = "bad-signature"
     PROBE = "probe"  # the partner tests whether we verify
     NOT_JSON = "not-json"
+    BAD_FRAME = "bad-frame"  # a length or a header that cannot be
     UNREADABLE = "unreadable"  # verified, but it cannot be opened: our key is wrong
     FOREIGN = "foreign"  # verified, opened, and meant for another merchant or app
     NOT_STORED = "not-stored"
