@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from kernel.config import setting
+from kernel.listening import bound
 
 REGISTRY = CollectorRegistry()
 _REQUEST_SECONDS = 5
@@ -60,7 +61,8 @@ async def listen(settings: MetricsSettings) -> asyncio.Server | None:
     if settings.port == 0:
         return None
     try:
-        return await asyncio.start_server(_answer, settings.address, settings.port, limit=8192)
+        mine = await bound(settings.address, settings.port)
+        return await asyncio.start_server(_answer, sock=mine, limit=8192)
     except OSError as error:
         raise CannotListen(f"METRICS_PORT：端口 {settings.port} 无法监听，可能已被占用") from error
 

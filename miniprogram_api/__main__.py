@@ -1,11 +1,13 @@
 """`python -m miniprogram_api`: one single-process API on its own port or unix socket."""
 
+import asyncio
 import sys
 
 from sanic import Sanic
 
 from backend import starting, wiring
 from kernel import config, logs, metrics
+from kernel.listening import bound
 from kernel.problems import DatabaseUnavailable
 from miniprogram_api.app import create_app
 from miniprogram_api.settings import HttpSettings
@@ -37,7 +39,8 @@ def main() -> int:
             http.socket.unlink(missing_ok=True)
             app.run(unix=str(http.socket), single_process=True, access_log=False, motd=False)
         else:
-            app.run(host=http.host, port=http.port, single_process=True, access_log=False, motd=False)
+            mine = asyncio.run(bound(http.host, http.port))
+            app.run(sock=mine, single_process=True, access_log=False, motd=False)
     except (config.ConfigError, wiring.SchemaOutdated, metrics.CannotListen, DatabaseUnavailable) as error:
         return _refuse(error)
     except OSError as error:

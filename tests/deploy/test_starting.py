@@ -57,6 +57,28 @@ async def test_a_taken_port_is_named(machine):
     assert f"无法监听 127.0.0.1:{machine.api_port}" in text
 
 
+async def test_a_port_that_a_dying_child_still_holds_is_waited_for(machine):
+    """SIGKILL of an API that is just starting a photo child leaves the socket to the child for a moment."""
+    environment = machine.environment
+    with socket.create_server(("127.0.0.1", machine.api_port)):
+        process = await asyncio.create_subprocess_exec(*python(*API), cwd=ROOT, env=environment)
+        await asyncio.sleep(1.5)
+    try:
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", machine.api_port)
+                except ConnectionRefusedError:
+                    assert process.returncode is None, "it gave up"
+                    await asyncio.sleep(0.05)
+                else:
+                    writer.close()
+                    break
+    finally:
+        process.terminate()
+        await process.wait()
+
+
 @pytest.mark.parametrize("url", ["mysql://x", "postgres://zsb@127.0.0.1:port/x"])
 async def test_a_wrong_database_url_is_a_complaint(machine, url):
     code, text = await refusal(machine, *WORKER, DATABASE_URL=url)
