@@ -1,6 +1,7 @@
 """The Alipay partner on the wire: `gateway.do`, which method does what, what faults make of it; no state of its own."""
 
 import asyncio
+import base64
 import contextlib
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -14,6 +15,7 @@ from sandbox.alipay_control import ControlVerbs
 from sandbox.alipay_errors import MESSAGES, AlipayError, ordered
 from sandbox.alipay_fields import (
     BILL_URL,
+    CERTIFICATE,
     CLOSE,
     CREATE,
     METHODS,
@@ -85,6 +87,7 @@ class Alipay(Partner):
             REFUND: self._refund,
             REFUND_QUERY: lambda call: self.refunds.query(call.content),
             BILL_URL: lambda call: self.bills.offer(call.content),
+            CERTIFICATE: self._certificate,
         }
 
     def setting(self, name: str) -> str:
@@ -182,6 +185,12 @@ class Alipay(Partner):
             if moved:
                 self.messenger.refunded(trade, refund)
         return self.refunds.answer(trade, refund, moved=moved)
+
+    def _certificate(self, call: Call) -> Doc:
+        found = self.ali_keys.platform_file(call.content["alipay_cert_sn"])
+        if found is None:
+            raise AlipayError("40002", "isv.alipay-cert-not-exist")
+        return {"alipay_cert_content": base64.b64encode(found).decode()}
 
     # -- refusals ------------------------------------------------------------------------------------------------------
 

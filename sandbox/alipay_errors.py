@@ -37,6 +37,7 @@ _SUB_MESSAGES = {
     "isv.missing-app-cert-sn": "缺少应用公钥证书序列号",
     "isv.missing-alipay-root-cert-sn": "缺少支付宝根证书序列号",
     "isv.app-cert-not-exist": "应用公钥证书不存在",
+    "isv.alipay-cert-not-exist": "支付宝公钥证书不存在",
     "isv.invalid-alipay-root-cert-sn": "支付宝根证书序列号无效",
     "isv.app-cert-expired": "应用公钥证书已过期",
     "isv.missing-timestamp": "缺少时间戳参数",

@@ -167,6 +167,7 @@ WAP_PAY, CREATE, QUERY = "alipay.trade.wap.pay", "alipay.trade.create", "alipay.
 CLOSE, REFUND = "alipay.trade.close", "alipay.trade.refund"
 REFUND_QUERY = "alipay.trade.fastpay.refund.query"
 BILL_URL = "alipay.data.dataservice.bill.downloadurl.query"
+CERTIFICATE = "alipay.open.app.alipaycert.download"
 
 # method → (documented fields, fields that must be there)
 _METHODS: dict[str, tuple[dict[str, Check], tuple[str, ...]]] = {
@@ -177,6 +178,7 @@ _METHODS: dict[str, tuple[dict[str, Check], tuple[str, ...]]] = {
     REFUND: (_REFUND, ("refund_amount",)),
     REFUND_QUERY: ({**_BY_NUMBER, "out_request_no": _text(64), "query_options": _list_of(*_REFUND_OPTIONS)}, ("out_request_no",)),
     BILL_URL: (_BILL, ("bill_type", "bill_date")),
+    CERTIFICATE: ({"alipay_cert_sn": _text(64)}, ("alipay_cert_sn",)),
 }  # fmt: skip
 METHODS = tuple(_METHODS)
 
@@ -191,7 +193,7 @@ def check_content(method: str, content: dict[str, Any]) -> None:
             raise refused("INVAILID_ARGUMENTS", error.sub_msg) from None
         return
     _check(fields, needed, content)
-    if "out_trade_no" not in needed and not (content.get("out_trade_no") or content.get("trade_no")):
+    if "trade_no" in fields and not (content.get("out_trade_no") or content.get("trade_no")):
         raise bad_field("out_trade_no、trade_no", "不能同时为空")
     if method == CREATE and not (content.get("buyer_id") or content.get("buyer_open_id")):
         raise bad_field("buyer_id、buyer_open_id", "不能同时为空")

@@ -86,6 +86,17 @@ class AlipayKeys:
         self.platform = self._load("ali_plat")
         self.root_sn = root_sn(self.folder.path("ali_root.crt").read_bytes())
 
+    def platform_file(self, sn: str) -> bytes | None:
+        """The file of Alipay's certificate with this SN, the current one or the one before it."""
+        for stem in ("ali_plat", "ali_plat_old"):
+            if self.folder.path(f"{stem}.crt").exists() and self._load(stem).sn == sn:
+                return self.folder.path(f"{stem}.crt").read_bytes()
+        return None
+
+    def old_key(self) -> rsa.RSAPrivateKey:
+        """Alipay's key before the last rotation; the current one when there was none."""
+        return self._load("ali_plat_old").key if self.folder.path("ali_plat_old.crt").exists() else self.platform.key
+
     def foreign_key(self) -> rsa.RSAPrivateKey:
         """A key that no client knows of, for messages that must be refused."""
         return self._authority

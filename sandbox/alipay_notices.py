@@ -16,7 +16,7 @@ from sandbox.store import Doc
 
 TAMPERS = (
     *("none", "body_byte", "signature_byte", "other_key", "app_key", "sha1_as_rsa2", "sha1_as_rsa", "sha256_as_rsa"),
-    *("no_sign_type", "no_sign", "duplicate_field", "json", "encoded_twice"),
+    *("old_key", "no_sign_type", "no_sign", "duplicate_field", "json", "encoded_twice"),
 )
 MODES = ("key", "cert")
 SIGN_OVER = ("non_empty", "all", "with_sign_type")
@@ -112,7 +112,8 @@ def signed(
     content = {"notify_time": stamp(now), "notify_id": notify_id, "sign_type": label, **fields}
     without = ("sign",) if over == "with_sign_type" else ("sign", "sign_type")
     base = joined(content, without=without, blanks=over != "non_empty").encode(encoding, "replace")
-    key = {"other_key": keys.foreign_key(), "app_key": keys.app.key}.get(tamper, keys.platform.key)
+    key = keys.old_key() if tamper == "old_key" else keys.platform.key
+    key = {"other_key": keys.foreign_key(), "app_key": keys.app.key}.get(tamper, key)
     signature = sign(key, base, sha1=tamper in ("sha1_as_rsa2", "sha1_as_rsa"))
     content["sign"] = flipped(signature) if tamper == "signature_byte" else signature
     headers = {"Content-Type": f"application/x-www-form-urlencoded; charset={charset}", "User-Agent": "Mozilla/4.0"}

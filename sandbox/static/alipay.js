@@ -63,5 +63,5 @@ export const alipay = {
 export const alipayCalls = {
   "alipay.trade.wap.pay": "打开收银台", "alipay.trade.create": "创建交易", "alipay.trade.query": "查交易", "alipay.trade.close": "关交易",
   "alipay.trade.refund": "退款", "alipay.trade.fastpay.refund.query": "查退款",
-  "alipay.data.dataservice.bill.downloadurl.query": "取账单地址", bill_download: "下载账单", cashier: "收银台按钮",
+  "alipay.data.dataservice.bill.downloadurl.query": "取账单地址", "alipay.open.app.alipaycert.download": "下载支付宝证书", bill_download: "下载账单", cashier: "收银台按钮",
 };

@@ -1,5 +1,6 @@
 """The Alipay partner on the wire: who may call, what is signed, and the life of a trade."""
 
+import base64
 import json
 import time
 from urllib.parse import urlencode
@@ -193,6 +194,21 @@ async def test_a_rotated_certificate_comes_from_the_same_root(merchant):
     assert (await Merchant(merchant.partner, certificates=True).query()).node["code"] == "10000"
     assert not (merchant.folder / "ali_app_old.p8.pem").exists()
     assert (await merchant.control("POST", "/keys/rotate", {"what": "root"})).status == 400
+
+
+async def test_a_certificate_can_be_fetched_by_its_serial(merchant):
+    secured = Merchant(merchant.partner, certificates=True)
+    before = (await secured.query()).json["alipay_cert_sn"]
+    after = (await merchant.control("POST", "/keys/rotate", {"what": "alipay_certificate"})).json["sn"]
+    for sn, stem in ((after, "ali_plat"), (before, "ali_plat_old")):
+        got = await secured.call("alipay.open.app.alipaycert.download", {"alipay_cert_sn": sn})
+        assert secured.verifies(got)
+        pem = base64.b64decode(got.node["alipay_cert_content"], validate=True)
+        assert pem == (merchant.folder / f"{stem}.crt").read_bytes()
+        assert secured.sn(x509.load_pem_x509_certificates(pem)[0]) == sn
+    unknown = await secured.call("alipay.open.app.alipaycert.download", {"alipay_cert_sn": "0" * 32})
+    assert (unknown.node["code"], unknown.sub_code) == ("40002", "isv.alipay-cert-not-exist")
+    assert (await secured.call("alipay.open.app.alipaycert.download", {})).sub_code == "ACQ.INVALID_PARAMETER"
 
 
 def test_key_files_are_made_once_and_are_the_owner_s(merchant):

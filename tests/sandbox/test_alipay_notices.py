@@ -183,6 +183,14 @@ async def test_a_spoiled_notice_is_spoiled_in_exactly_the_named_way(paid):
     assert (await play(paid, tamper="json")).headers["content-type"] == "application/json"
 
 
+async def test_a_notice_may_still_be_signed_with_the_key_before_the_rotation(paid):
+    assert is_genuine(paid, await play(paid, tamper="old_key"))  # nothing was rotated yet
+    await paid.control("POST", "/keys/rotate", {"what": "alipay_certificate"})
+    notice = await play(paid, tamper="old_key")
+    assert not is_genuine(paid, notice)
+    assert paid.is_proof(notice.fields["sign"], notice.base(), stem="ali_plat_old")
+
+
 async def test_hostile_and_empty_values_survive_the_form(paid):
     hostile = {"passback_params": "a=1&b=2+3%20%2B", "subject": "张桂兰&费=10+%", "body": "", "extra": ""}
     notice = await play(paid, override=hostile)
