@@ -40,7 +40,7 @@ from payments import handlers as payment_handlers
 # Label of each slice → the modules that hold its tables. Migrations live beside them.
 APPS: dict[str, list[str]] = {
     "kernel": ["kernel.models"],
-    "payments": ["payments.models", "payments.nontax_models"],
+    "payments": ["payments.models", "payments.nontax_models", "payments.reconciliation.models"],
     "notifications": ["notifications.models"],
     "catalog": ["backend.catalog.models"],
     "identity": ["backend.identity.models"],

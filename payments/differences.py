@@ -1,5 +1,7 @@
 """Differences: what settlement found and a person or a job must finish, security findings included. Rows are never deleted here."""
 
+from datetime import date
+
 import structlog
 
 from kernel import metrics
@@ -15,6 +17,11 @@ CHANNEL_ONLY = "CHANNEL_ONLY"  # 长款: they have money, we have no row
 REFUND_CHANNEL_ONLY = "REFUND_CHANNEL_ONLY"
 
 
+def count(class_name: str, number: int) -> None:
+    """Counts differences that were written by somebody else's statement."""
+    _FOUND.labels(class_name).inc(number)
+
+
 async def record(
     class_name: str,
     key: str,
@@ -24,8 +31,10 @@ async def record(
     attempt: Attempt | None = None,
     bill_no: str | None = None,
     payment_no: str | None = None,
+    ours_fen: int | None = None,
     theirs_fen: int | None = None,
     state: str = "open",
+    day_on: date | None = None,
 ) -> None:
     """Writes a difference once per class and key, and raises the alarm the first time."""
     row = Difference(
@@ -34,10 +43,11 @@ async def record(
         channel=attempt.channel if attempt else channel,
         payment_no=attempt.payment_no if attempt else payment_no,
         bill_no=bill_no,
-        ours_fen=attempt.amount_fen if attempt else None,
+        ours_fen=attempt.amount_fen if attempt else ours_fen,
         theirs_fen=theirs_fen,
         detail=detail[:200],
         state=state,
+        day_on=day_on,
     )
     if await Difference.filter(class_name=class_name, key=row.key).exists():
         return

@@ -58,6 +58,16 @@ def suspense(channel: str) -> Account:
     return Account(f"suspense:{channel}", "liability")
 
 
+def bank(unit_code: str) -> Account:
+    """Money of the channels that has arrived on a unit's bank account."""
+    return Account(f"bank:{unit_code}", "asset", unit_code)
+
+
+def channel_fees() -> Account:
+    """What the channels keep for their service."""
+    return Account("channel:fees", "expense")
+
+
 async def post(
     *,
     kind: str,

@@ -126,6 +126,8 @@ class Attempt(Row):
         indexes = [
             Index(fields=("bill_id", "id"), name="payments_attempt_bill"),
             Index(fields=("next_check_at", "id"), name="payments_attempt_check"),
+            # A day's payments for the reconciliation, however many days there are.
+            Index(fields=("channel", "paid_at", "id"), name="payments_attempt_paid"),
         ]
 
 
@@ -259,13 +261,19 @@ class Difference(Row):
     ours_fen = fields.BigIntField(null=True)
     theirs_fen = fields.BigIntField(null=True)
     detail = fields.CharField(max_length=200)
-    state = fields.CharField(max_length=12)  # open | auto_fixed | resolved | carried
+    state = fields.CharField(max_length=12)  # payments.reconciliation.states.DifferenceState
+    day_on: date | None = fields.DateField(null=True)  # the business day whose report it belongs to, in Beijing
+    owner = fields.CharField(max_length=64, null=True)  # who looks at it; NULL: whoever the class names
+    acted_at: datetime | None = UtcDatetimeField(null=True)  # when the first automatic action came to a conclusion
     resolution = fields.CharField(max_length=200, null=True)
     resolved_by = fields.CharField(max_length=64, null=True)
+    resolved_at: datetime | None = UtcDatetimeField(null=True)
+    approved_by = fields.CharField(max_length=64, null=True)  # the second person, where money moves
 
     class Meta:
         table = "payments_difference"
         unique_together = (("class_name", "key"),)
+        indexes = [Index(fields=("channel", "day_on", "id"), name="payments_difference_day")]
 
 
 class PlatformCertificate(Row):

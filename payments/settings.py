@@ -1,5 +1,6 @@
 """Settings of payments: how we ask, and who we are at WeChat Pay. Keys are read and checked once, all complaints together."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -8,6 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 
 from kernel.config import setting
 from payments.gateways.wechat_pay import signing
+
+_RATE = re.compile(r"[a-z]+=[0-9]{1,3}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,25 @@ class PaymentSettings:
     refusals_per_minute: int = setting(
         "PAYMENTS_REFUSALS_PER_MINUTE", help="每分钟最多记录多少条被拒绝的支付通知，其余只计数", default=20, minimum=1
     )
+    fee_rates: tuple[str, ...] = setting(
+        "PAYMENTS_FEE_RATES",
+        help="各渠道合同手续费率，单位万分之一，用于对账，例如 wechat=60,alipay=60；没写的渠道不核对手续费",
+        default=(),
+    )
+    bank_unit: str = setting(
+        "PAYMENTS_BANK_UNIT", help="渠道结算款进入哪个单位的银行账户（账簿科目 bank: 后面的代码）", default="county"
+    )
+
+    def __post_init__(self) -> None:
+        """Rates that cannot be read."""
+        wrong = [text for text in self.fee_rates if not _RATE.fullmatch(text)]
+        if wrong:
+            raise ValueError(f"PAYMENTS_FEE_RATES 要写成 渠道=万分之几，例如 wechat=60；写错的有 {'、'.join(wrong)}")
+
+    def fee_per_10000(self, channel: str) -> int | None:
+        """The contract's rate of a channel in ten-thousandths; None: it is not checked."""
+        rates = dict(text.split("=", 1) for text in self.fee_rates)
+        return int(rates[channel]) if channel in rates else None
 
 
 @dataclass(frozen=True, kw_only=True)
