@@ -14,6 +14,7 @@ from kernel.settings import DatabaseSettings
 _SCHEMA_SECONDS = 30.0
 _LATE_MS = 15 * 60_000
 _MANY = 100
+_STATEMENT_DAYS = 2  # before the channel's hour the day before yesterday is the latest there can be
 _CALLS_SECONDS, _CALLS_LEAST = 3600, 3
 # Outcomes of a call to the one-window platform that brought nothing: not even a refusal of what we said.
 _UNHEARD = frozenset({"not_sent", "no_answer", "sign", "later"})
@@ -86,8 +87,26 @@ async def waiting() -> dict[str, str]:
             "没有投递员，请用 parcels 命令查看，用 parcels assign 分配",
         ),
         "应退的款": _none(await payments.refunds_due(limit=_MANY), "请用 parked 命令查看，由财务在支付商户平台退款"),
-        "资金差异": _none(await payments.open_differences(limit=_MANY), "请用 parked 命令查看"),
+        "资金差异": _none(await payments.open_differences(limit=_MANY), "请用 reconcile list 查看和处理"),
+        "对账": await _reconciled(),
     }
+
+
+async def _reconciled() -> str:
+    """The last statement of every channel, files that do not come, and differences that are an alarm."""
+    troubles = []
+    for channel in payments.channels_with_statements():
+        name, now = payments.reconciliation.CHANNELS[channel], await payments.reconciliation.standing(channel)
+        if now.late:
+            late = now.late[0]
+            troubles.append(
+                f"{name} {late.day} 的账单没有对完（{late.label} {late.reason or ''}）".replace(" ）", "）")
+            )
+        elif now.last_day is not None and (clock.today() - now.last_day).days > _STATEMENT_DAYS:
+            troubles.append(f"{name} 最后对到 {now.last_day}，请检查后台任务是否在运行")
+        if now.critical:
+            troubles.append(f"{name} 有 {now.critical} 条严重差异，请用 reconcile list 查看")
+    return "；".join(troubles) or "ok"
 
 
 def _none(rows: Sequence[object], remedy: str) -> str:

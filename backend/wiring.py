@@ -161,6 +161,7 @@ def _configure_slices(values: dict[type[Any], Any], deployment: DeploymentSettin
         values[payments.WeChatPaySettings],
         unified=values[payments.UnifiedPaySettings],
     )
+    payments.keep_statements_in(deployment.data_folder / "statements")
     notifications.configure(
         settings=values[notifications.NotificationSettings],
         directory=bridges.PeopleDirectory(),

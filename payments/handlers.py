@@ -2,7 +2,7 @@
 
 from kernel.jobs import Job
 from kernel.outbox import Topic
-from payments import certificates, janitor, notices
+from payments import certificates, janitor, notices, reconciliation
 
 # The inboxes of the channels this product can be configured with.
 _PARTNERS = ("wechat-pay", "unified-pay")
@@ -35,4 +35,6 @@ JOBS: tuple[Job, ...] = (
     Job(name="payments.expire_bills", every_seconds=60, run=janitor.expire_bills, timeout_seconds=60),
     Job(name="payments.refresh_keys", every_seconds=12 * 3600, run=janitor.refresh_keys, timeout_seconds=60),
     Job(name="payments.check_ledger", every_seconds=24 * 3600, run=janitor.check_ledger, timeout_seconds=600),
+    # The channels' hours are theirs; every ten minutes it is only asked whether a day is due.
+    Job(name="payments.reconcile", every_seconds=600, run=reconciliation.run_due, timeout_seconds=3600),
 )

@@ -106,6 +106,11 @@ def gateways() -> tuple[PaymentGateway, ...]:
     return tuple(_gateways.values())
 
 
+def channels_with_statements() -> tuple[str, ...]:
+    """The channels whose books can be compared with ours."""
+    return tuple(one.channel for one in _gateways.values() if one.statements is not None)
+
+
 def way(channel: str, product: str) -> str:
     """The name phones use for a product of a channel, such as wechat_jsapi."""
     return f"{channel}_{product}"

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _DOWNLOAD_SECONDS = 300
-_WISHES = ("ready", "drop", "add", "change", "hash", "truncate", "extra_column", "summary")
+_WISHES = ("ready", "drop", "add", "change", "hash", "truncate", "extra_column", "summary", "flow")
 _TRADE_TYPES = {"jsapi": "JSAPI", "h5": "MWEB"}
 
 
@@ -62,10 +62,10 @@ class Bills:
             if account not in ("BASIC", "OPERATION", "FEES"):
                 raise PayError("PARAM_ERROR", "资金账户类型错误")
             day, wish = self._ready(request)
-            rows = flow_rows(self._rows(day, wish)) if account == "BASIC" else []
+            rows = _moved(flow_rows(self._rows(day, wish)), wish.get("flow") or {}) if account == "BASIC" else []
             if not rows:
                 raise PayError("NO_STATEMENT_EXIST")
-            return self._offer(request, wish, FLOW_COLUMNS, rows, flow_summary(rows))
+            return self._offer(request, {**wish, "flow": None}, FLOW_COLUMNS, rows, flow_summary(rows))
 
         return await self._partner.serve(request, request.query.get("bill_date"), make)
 
@@ -127,9 +127,10 @@ class Bills:
         kept = {"at": partner.now_s(), "content": base64.b64encode(sent).decode()}
         with partner.store.transaction():
             partner.store.put("bill", token, kept)
-            # The wish was for the next fetch only; that a day is ready stays true.
+            # The wish was for the next fetch only; that a day is ready stays true, and so does what is wished of the other file.
             if wish:
-                partner.store.put("statement", request.query["bill_date"], {"ready": wish.get("ready", True)})
+                rest = {"ready": wish.get("ready", True), "flow": wish.get("flow")}
+                partner.store.put("statement", request.query["bill_date"], rest)
         return {
             "hash_type": "SHA1",
             "hash_value": "0" * 40 if wish.get("hash") == "wrong" else digest,
@@ -159,9 +160,9 @@ class Bills:
             raise ControlError(400, f"日期须为 yyyy-MM-dd；可用参数：{'、'.join(_WISHES)}")
         if wish.get("ready", True) not in (True, "creating", "none"):
             raise ControlError(400, "ready 只能是 true、creating 或 none")
-        shapes: dict[str, type[Any]] = {"drop": list, "add": list, "change": dict}
+        shapes: dict[str, type[Any]] = {"drop": list, "add": list, "change": dict, "flow": dict}
         if any(not isinstance(wish.get(name, shape()), shape) for name, shape in shapes.items()):
-            raise ControlError(400, "drop、add 必须是数组，change 必须是对象")
+            raise ControlError(400, "drop、add 必须是数组，change、flow 必须是对象")
         wish.setdefault("ready", True)
         self._partner.store.put("statement", day, wish)
         return {"day": day, **wish}
@@ -170,3 +171,11 @@ class Bills:
 def _key(row: Row) -> str:
     """A refund row is known by its refund number, a payment row by its order number."""
     return row["商户退款单号"] if row["交易状态"] == "REFUND" else row["商户订单号"]
+
+
+def _moved(rows: list[Row], wish: Doc) -> list[Row]:
+    """The movements after what the wish drops, changes and adds; one is known by its voucher and kind: `number:交易`."""
+    changes, dropped = wish.get("change") or {}, wish.get("drop") or []
+    keyed = [(f"{row['业务凭证号']}:{row['业务类型']}", row) for row in rows]
+    kept = [{**row, **changes.get(key, {})} for key, row in keyed if key not in dropped]
+    return kept + [{**dict.fromkeys(FLOW_COLUMNS, ""), **row} for row in wish.get("add") or []]

@@ -55,8 +55,9 @@ async def end_carrying(channel: str, compared: date) -> None:
                 detail="渠道查询和三日账单都没有这笔钱", day_on=row.day_on,
             )  # fmt: skip
         await db.execute(
-            "UPDATE payments_difference SET state = 'open', acted_at = ? WHERE id = ? AND state = 'carried'",
-            db.at(clock.now()), row.id,
+            "UPDATE payments_difference SET state = ?, acted_at = ?, resolution = ? WHERE id = ? AND state = 'carried'",
+            str(DifferenceState.AUTO_FIXED if proven_unpaid else DifferenceState.OPEN), db.at(clock.now()),
+            "渠道否认收款，转为“我方已付、渠道未付”" if proven_unpaid else None, row.id,
         )  # fmt: skip
         log.error(
             "payments.difference_not_explained", class_name=row.class_name, payment_no=row.payment_no, channel=channel
@@ -134,7 +135,9 @@ async def _conclude(row: Difference, evidence: Evidence) -> None:
         str(state), text if fixed else None, db.at(clock.now()), db.at(clock.now()) if fixed else None, row.id,
     )  # fmt: skip
     if not fixed:
-        await db.execute("UPDATE payments_difference SET detail = ? WHERE id = ?", f"{row.detail}；{text}"[:200], row.id)
+        await db.execute(
+            "UPDATE payments_difference SET detail = ? WHERE id = ?", f"{row.detail}；{text}"[:200], row.id
+        )
 
 
 def _remaining(evidence: Evidence) -> str:

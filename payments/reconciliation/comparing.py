@@ -43,6 +43,7 @@ class _Day:
     desk: Desk
     progress: Progress
     loaded: set[StatementKind]
+    renewed: bool = False  # the trade bill was compared anew, so the account must be held against it again
 
     async def stay(self, text: str) -> None:
         """Keeps the claim and tells whoever watches."""
@@ -78,12 +79,11 @@ async def _opened(
 ) -> AsyncIterator[_Day]:
     claim = await runs.take(day_runs)
     try:
-        async with workplace.opened(channel, day) as folder:
-            async with Desk.opened(folder) as desk:
-                yield _Day(
-                    channel=channel, day=day, port=port, runs=await runs.of_day(channel, day, port.kinds), claim=claim,
-                    folder=folder, desk=desk, progress=progress, loaded=set(),
-                )  # fmt: skip
+        async with workplace.opened(channel, day) as folder, Desk.opened(folder) as desk:
+            yield _Day(
+                channel=channel, day=day, port=port, runs=await runs.of_day(channel, day, port.kinds), claim=claim,
+                folder=folder, desk=desk, progress=progress, loaded=set(),
+            )  # fmt: skip
     finally:
         await runs.release(day_runs, claim)
 
@@ -92,8 +92,9 @@ async def _file(work: _Day, kind: StatementKind) -> None:
     run = work.runs[kind]
     await work.stay(f"{work.day} {work.channel} {kind}：取账单")
     got = await work.port.fetch(day=work.day, kind=kind, into=work.folder)
-    if run.state in COMPARED and (not isinstance(got, Fetched) or got.sha256 == run.sha256):
-        await work.stay("内容未变" if isinstance(got, Fetched) else f"没有取到新的账单（{got.reason}），保留原结果")
+    unchanged = isinstance(got, Fetched) and got.sha256 == run.sha256 and not work.renewed
+    if run.state in COMPARED and (unchanged or not isinstance(got, Fetched)):
+        await work.stay("内容未变" if unchanged else "没有取到新的账单，保留原结果")
         return
     if run.state not in TRYING:
         await runs.step(run, RunAction.AGAIN)
@@ -151,14 +152,16 @@ async def _judge(work: _Day, kind: StatementKind) -> None:
         "per_10000": runtime.settings().fee_per_10000(work.channel),
     }  # fmt: skip
     await work.desk.do(work.desk.scratch.judge, kind, values, in_sums=work.port.settles_in_sums)
-    totals = await asyncio.to_thread(
-        work.scratch.totals, kind
-    )  # raises when a fen is not explained: nothing is written then
+    # Raises when a fen is not explained: nothing is written then.
+    totals = await work.desk.do(work.desk.scratch.totals, kind)
     await findings.forget_lines(run)
     counts: Counter[str] = Counter()
     async for batch in work.desk.batches(work.desk.scratch.found()):
         counts += await findings.keep(run, batch)
         await work.stay(f"已记 {counts.total()} 条差异")
+    if run.matched_at is not None:
+        await findings.heal(run, work.desk)
+        work.renewed = True
     fees_fen = totals.fees_fen
     if kind is StatementKind.FUND:
         fees_fen = await settling.post(work.channel, work.day, work.desk)

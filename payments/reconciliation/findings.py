@@ -8,10 +8,12 @@ import structlog
 
 from kernel import clock, db
 from payments import differences
+from payments.gateways.statement_port import StatementKind
+from payments.models import Difference
 from payments.reconciliation import runs
 from payments.reconciliation.matching import OTHER_DAY
 from payments.reconciliation.models import ReconLine, ReconRun
-from payments.reconciliation.scratch import Found
+from payments.reconciliation.scratch import Desk, Found
 from payments.reconciliation.states import CLASSES, DifferenceState, difference_class
 
 log = structlog.get_logger(__name__)
@@ -20,6 +22,10 @@ log = structlog.get_logger(__name__)
 CARRIED_CLASSES = ("LOCAL_ONLY", "REFUND_LOCAL_ONLY", "SETTLEMENT_SHORT", "SETTLEMENT_OVER")
 CARRY_DAYS = 3
 _BATCH = 200
+_OF_TRADE = (
+    "LOCAL_ONLY", "REFUND_LOCAL_ONLY", "DUPLICATE_LINE", "STATUS_OURS_PAID_THEIRS_NOT", "FEE", "UNKNOWN_LINE",
+)  # fmt: skip
+_OF_FUND = ("SETTLEMENT_SHORT", "SETTLEMENT_OVER", "FEE", "UNKNOWN_LINE")
 _OPPOSITE = {"SETTLEMENT_SHORT": "SETTLEMENT_OVER", "SETTLEMENT_OVER": "SETTLEMENT_SHORT"}
 
 
@@ -39,6 +45,25 @@ async def keep(run: ReconRun, batch: Sequence[Found]) -> Counter[str]:
         found = [f for f in kept if f.class_name != OTHER_DAY]
         await _differences(run, found)
     return Counter(f.class_name for f in found)
+
+
+async def heal(run: ReconRun, desk: Desk) -> None:
+    """After a file was compared anew: what it no longer shows is over. Only classes of which nothing was posted or asked."""
+    classes = _OF_TRADE if run.kind == StatementKind.TRADE.value else _OF_FUND
+    rows = await Difference.filter(
+        channel=run.channel, day_on=run.day_on, class_name__in=classes, state__in=[DifferenceState.OPEN, DifferenceState.CARRIED]
+    ).order_by("id")  # fmt: skip
+    for row in rows:
+        if _is_of(run, row.class_name, row.key) and not await desk.do(desk.scratch.is_found, row.class_name, row.key):
+            await _end([row.key], (row.class_name,), "渠道更正后的账单已无此差异")
+
+
+def _is_of(run: ReconRun, class_name: str, key: str) -> bool:
+    """FEE and UNKNOWN_LINE exist for both files; their keys say for which."""
+    if class_name not in ("FEE", "UNKNOWN_LINE"):
+        return True
+    of_fund = key.endswith(":account") or ":fund:" in key
+    return of_fund == (run.kind == StatementKind.FUND.value)
 
 
 async def _seen_on_another_day(run: ReconRun, batch: Sequence[Found]) -> set[tuple[str, str]]:

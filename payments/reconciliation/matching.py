@@ -30,7 +30,7 @@ FOUND = (
     "SELECT line_no, class, key, kind, number, txn, theirs, ours, currency, fee, at FROM found "
     "ORDER BY line_no, class, key"
 )
-DROP_FOUND = "DELETE FROM found WHERE line_no = 0 AND class = ? AND number = ?"
+IS_FOUND = "SELECT 1 FROM found WHERE class = ? AND key = ? LIMIT 1"
 _COLUMNS = "INSERT INTO found (line_no, class, key, kind, number, txn, theirs, ours, currency, fee, delta, at) "
 
 # -- trade: our books against the trade bill -------------------------------------------------------------------------------

@@ -150,9 +150,9 @@ class Scratch:
             while rows := cursor.fetchmany(BATCH):
                 yield [_found(row) for row in rows]
 
-    def drop_found(self, class_name: str, numbers: Sequence[str]) -> None:
-        """Takes back findings that somebody who knows more than this day has explained."""
-        self._write(matching.DROP_FOUND, [(class_name, number) for number in numbers])
+    def is_found(self, class_name: str, key: str) -> bool:
+        """Whether the judgement holds this finding."""
+        return self._db.execute(matching.IS_FOUND, (class_name, key)).fetchone() is not None
 
     def movements(self) -> Iterator[list[tuple[str, int, bool, datetime]]]:
         """Payments out to the bank and back, in batches: flow number, amount, whether it came back, when."""
