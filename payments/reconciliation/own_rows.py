@@ -25,8 +25,8 @@ async def payments_of(channel: str, day: date) -> AsyncIterator[list[Ours]]:
     while True:
         rows = await db.fetch(
             f"SELECT {_COLUMNS} FROM payments_attempt WHERE channel = ? AND paid_at >= ? AND paid_at < ? "
-            f"AND (paid_at, id) > (?, ?) ORDER BY paid_at, id LIMIT {BATCH}",
-            channel, db.at(start), db.at(end), db.at(at), last,
+            f"AND (paid_at, id) > (?, ?) ORDER BY paid_at, id LIMIT ?",
+            channel, db.at(start), db.at(end), db.at(at), last, BATCH,
         )  # fmt: skip
         if not rows:
             return

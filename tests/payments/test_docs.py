@@ -13,6 +13,8 @@ ACCOUNTS = {
     "`unit:<code>:income`": (ledger.unit_income("x"), "what a unit has earned, accrued when the bill is published"),
     "`surplus:<payment no>`": (ledger.surplus("x"), "money of one payment that is owed back"),
     "`suspense:<channel>`": (ledger.suspense("x"), "verified money that nobody could assign yet"),
+    "`bank:<unit>`": (ledger.bank("x"), "money of the channels that has arrived on a unit's bank account"),
+    "`channel:fees`": (ledger.channel_fees(), "what the channels keep for their service"),
 }
 DIFFERENCES = {
     "AMOUNT_HIGH": "the channel says more than we asked for",
