@@ -7,7 +7,7 @@ from tortoise import fields
 from tortoise.indexes import Index
 
 class Migration(migrations.Migration):
-    dependencies = [('payments', '0002_guards')]
+    dependencies = [('payments', '0003_nontax')]
 
     initial = False
 
