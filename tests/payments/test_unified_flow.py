@@ -87,7 +87,8 @@ async def test_a_refusal_with_a_known_code_rejects_and_an_unknown_one_does_not(c
     assert (await county.attempt(view.payment_no)).state == _A.REJECTED
     await county.fault("8994", {"code": "29999"})
     view = await county.start(await county.issue("fee:2"))
-    assert (await county.attempt(view.payment_no)).state == _A.UNKNOWN
+    attempt = await county.attempt(view.payment_no)
+    assert (attempt.state, attempt.last_error) == (_A.UNKNOWN, "29999"), "the code only: a sentence may name a person"
     await county.ask(view.payment_no)  # "no such bill": sent again under the same number
     assert (await county.attempt(view.payment_no)).state == _A.PENDING
 

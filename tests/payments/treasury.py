@@ -1,6 +1,7 @@
 """A county whose fees go through the finance platform: our settlement, our callback door and our worker beside the sandbox."""
 
 import contextlib
+import time
 from datetime import date, timedelta
 
 import aiohttp
@@ -82,11 +83,10 @@ class Treasury:
     async def work(self, subscriptions: dict | None = None) -> None:
         await Worker(topics=handlers.TOPICS, subscriptions=subscriptions or NOBODY_LISTENS).run_until_idle()
 
-    async def shift(self, clock_of_ours, seconds: float) -> None:
-        """Both clocks go on together."""
-        clock_of_ours.advance(seconds)
-        offset = (await self.control("GET", ""))["clock_offset_s"]
-        await self.control("POST", "/clock", {"offset_s": offset + seconds})
+    async def shift(self, standing, seconds: float) -> None:
+        """Our clock stands still and is moved; the platform's is set to the same instant."""
+        standing.advance(seconds=seconds)
+        await self.control("POST", "/clock", {"offset_s": clock.now().timestamp() - time.time()})
 
     async def push(self, txn: str, **wish) -> dict:
         return await self.control("POST", "/notifications", {"about": {"txn": txn}, **wish})

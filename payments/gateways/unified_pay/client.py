@@ -94,9 +94,8 @@ class UnifiedPayClient:
             log.info("unified_pay.answer", call=name, result=result[:20])
         elif operation.answer and incoming.number != operation.answer:
             return Reply(reason=f"unexpected answer {incoming.number}")
-        return Reply(
-            result=result[:40], facts=facts, orders=orders, reason=f"{result} {facts.get('text', '')}".strip()[:80]
-        )
+        # Only the code: the platform's own sentence may name a person.
+        return Reply(result=result[:40], facts=facts, orders=orders, reason=result[:40])
 
 
 def today() -> str:

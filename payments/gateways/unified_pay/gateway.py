@@ -91,12 +91,19 @@ class UnifiedPayGateway:
         number, demand = order.payment_no, await self._book.demand(order.payment_no)
         if demand is None:
             return answers.no_reply(number, EvidenceKind.QUERY, "no such attempt")
-        reply = await self._client.call("query", {"pay_code": demand.pay_code, "order_no": number})
-        if self._profile.means(reply.result, "no_such_bill", "no_such_order"):
+        reply = await self._ask(demand.pay_code, number)
+        missing = self._profile.means(reply.result, "no_such_order")
+        if missing:
+            # The order never came to be, but its bill may be paid by another way: then that is the news.
+            reply = await self._ask(demand.pay_code, "")
+        if self._profile.means(reply.result, "no_such_bill"):
             return answers.plain(number, EvidenceKind.QUERY, Outcome.NOT_FOUND, reply.reason, proven=True)
-        if self._profile.means(reply.result, "done", "already_paid"):
-            return answers.of_query(self._profile, reply, demand, number)
-        return answers.no_reply(number, EvidenceKind.QUERY, reply.reason)
+        if not self._profile.means(reply.result, "done", "already_paid"):
+            return answers.no_reply(number, EvidenceKind.QUERY, reply.reason)
+        found = answers.of_query(self._profile, reply, demand, number)
+        if missing and found.outcome in (Outcome.NOTPAY, Outcome.CLOSED):
+            return answers.plain(number, EvidenceKind.QUERY, Outcome.NOT_FOUND, "no such order", proven=True)
+        return found
 
     async def close(self, order: Order) -> CloseResult:
         """Closes the order where the region can; elsewhere only the order's own end closes it, and the query tells."""
@@ -132,6 +139,9 @@ class UnifiedPayGateway:
 
     async def refresh_keys(self) -> None:
         """There are no keys to fetch: the secret is shared by hand."""
+
+    async def _ask(self, pay_code: str, order_no: str) -> Reply:
+        return await self._client.call("query", {"pay_code": pay_code, "order_no": order_no})
 
     async def _call(self, name: str, number: str, demand: Demand, date: str) -> Reply:
         profile, unit = self._profile, self._profile.units.get(demand.unit_code)
