@@ -2,8 +2,8 @@
 
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Literal, TypeVar
@@ -12,12 +12,14 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 import asyncpg
 import tortoise.exceptions as orm
 from tortoise import Tortoise, fields
+from tortoise.backends.asyncpg.client import AsyncpgDBClient
 from tortoise.backends.base.client import TransactionalDBClient
-from tortoise.connection import get_connection
+from tortoise.connection import get_connection, get_connections
 from tortoise.models import Model
 from tortoise.transactions import in_transaction as _orm_transaction
 
 from kernel import clock, transactions
+from kernel.looking import Looking, NeedsTransaction
 from kernel.problems import DatabaseUnavailable
 from kernel.settings import DatabaseSettings
 
@@ -167,8 +169,34 @@ async def transaction() -> AsyncIterator[None]:
 
 
 def in_transaction() -> bool:
-    """Whether the caller already runs inside a transaction."""
-    return isinstance(get_connection(CONNECTION), TransactionalDBClient)
+    """Whether what the caller writes is stored together with the rest of its command or not at all."""
+    return isinstance(get_connection(CONNECTION), TransactionalDBClient | Looking)
+
+
+@contextmanager
+def looking() -> Iterator[Looking]:
+    """PostgreSQL, outside a transaction: the block may read, and gather writes, nothing else (NeedsTransaction)."""
+    connection = get_connection(CONNECTION)
+    if type(connection) is not AsyncpgDBClient:
+        raise NeedsTransaction
+    view = Looking(connection)
+    token = get_connections().set(CONNECTION, view)
+    try:
+        yield view
+    finally:
+        get_connections().reset(token)
+
+
+def view() -> Looking | None:
+    """What the command has looked at so far, if it only looks."""
+    connection = get_connection(CONNECTION)
+    return connection if isinstance(connection, Looking) else None
+
+
+def needs_transaction() -> None:
+    """What follows cannot be gathered: said early, so that a command that only looks begins again before it did much."""
+    if view() is not None:
+        raise NeedsTransaction
 
 
 @lru_cache(maxsize=1024)
@@ -181,6 +209,9 @@ def _prepared(sql: str, params: Sequence[Any]) -> tuple[Any, str, list[Any]]:
     connection = get_connection(CONNECTION)
     if connection.capabilities.dialect == "sqlite":
         return connection, sql, [at(p) if isinstance(p, datetime) else p for p in params]
+    if isinstance(connection, Looking):
+        connection.admit(sql)
+        connection = connection.behind
     return connection, _numbered(sql), list(params)
 
 
@@ -247,17 +278,18 @@ async def lock(model: type[M], **filters: Any) -> M | None:
         return await model.filter(**filters).first()
     if None in filters.values():
         return await model.filter(**filters).select_for_update(no_key=True).first()
-    rows = await records(_locking(model, tuple(filters)), *filters.values())
+    rows = await records(f"{selecting(model, tuple(filters))} LIMIT 1 FOR NO KEY UPDATE", *filters.values())
     # The constructor the ORM itself uses for rows; building the query anew each time costs more than asking it.
     return model._init_from_db(**rows[0]) if rows else None
 
 
 @lru_cache(maxsize=256)
-def _locking(model: type[Model], names: tuple[str, ...]) -> str:
+def selecting(model: type[Model], names: tuple[str, ...]) -> str:
+    """The SELECT of all columns of the rows whose fields `names` have the values that are its parameters."""
     known = model._meta.fields_db_projection
     columns = ", ".join(f'"{column}"' for column in known.values())
     where = " AND ".join(f'"{known[name]}" = ?' for name in names)
-    return f'SELECT {columns} FROM "{model._meta.db_table}" WHERE {where} LIMIT 1 FOR NO KEY UPDATE'
+    return f'SELECT {columns} FROM "{model._meta.db_table}" WHERE {where}'
 
 
 def at(instant: datetime) -> Any:

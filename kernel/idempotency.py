@@ -2,13 +2,16 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
+import structlog
 
 from kernel import clock, crypto, db, together
-from kernel.problems import Conflict, Problem
+from kernel.looking import NeedsTransaction
+from kernel.problems import Conflict, DatabaseUnavailable, Problem
 
+log = structlog.get_logger(__name__)
 T = TypeVar("T")
 KEPT_HOURS = 48
 
@@ -33,12 +36,23 @@ class Idempotency(msgspec.Struct, frozen=True):
     request_hash: str
 
 
-async def run_once(idem: Idempotency | None, answer_type: type[T], work: Callable[[], Awaitable[T]]) -> T:
+async def run_once(
+    idem: Idempotency | None, answer_type: type[T], work: Callable[[], Awaitable[T]], *, gathers: bool = False
+) -> T:
     """Runs `work` in one transaction together with its key and its answer; a repeated request gets the first answer again.
 
     A failing command leaves no trace, so the person may correct the input and try again with the same key.
+    `gathers` says that `work` usually only reads (`kernel.rows`) and gathers its writes (`kernel.together`): then PostgreSQL
+    gets one statement in place of the transaction. If that cannot be, or `work` refuses, the transaction runs `work` again and
+    decides; so `work` must do nothing outside the database.
     Raises KeyReused (422) for another body under the same key.
     """
+    if gathers and idem is not None and db.engine() == "postgres":
+        try:
+            return await _in_one_statement(idem, work)
+        except NeedsTransaction as why:
+            # Moved, repeated, refused or more than one statement can do: what follows knows which, under locks.
+            log.debug("idempotency.transaction", cause=type(why.__cause__).__name__)
     async with db.transaction():
         if idem is None:
             async with together.gathered():
@@ -50,11 +64,29 @@ async def run_once(idem: Idempotency | None, answer_type: type[T], work: Callabl
             answer = await work()
             await together.write(
                 "UPDATE kernel_idempotency SET answer = ? WHERE scope = ? AND key = ?",
-                crypto.seal(msgspec.json.encode(answer), context=_context(idem)),
+                _sealed(answer, idem),
                 idem.scope,
                 _digest(idem.key),
             )
         return answer
+
+
+async def _in_one_statement(idem: Idempotency, work: Callable[[], Awaitable[T]]) -> T:
+    with together.one_statement() as statement:
+        try:
+            answer = await work()
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # perhaps only because it was done before: under the claim it is said again
+            raise NeedsTransaction from error
+    claim = (
+        "INSERT INTO kernel_idempotency (scope, key, request_hash, answer, created_ms) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT (scope, key) DO NOTHING RETURNING 1"
+    )
+    await statement.send(
+        (claim, (idem.scope, _digest(idem.key), idem.request_hash, _sealed(answer, idem), clock.now_ms()))
+    )
+    return answer
 
 
 async def _claim(idem: Idempotency) -> bytes | None:
@@ -86,6 +118,10 @@ async def sweep(*, limit: int = 1000) -> int:
         clock.now_ms() - KEPT_HOURS * 3_600_000,
         limit,
     )
+
+
+def _sealed(answer: Any, idem: Idempotency) -> str:
+    return crypto.seal(msgspec.json.encode(answer), context=_context(idem))
 
 
 def _digest(key: str) -> str:

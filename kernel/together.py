@@ -2,18 +2,24 @@
 
 On PostgreSQL they travel as one data-modifying statement, elsewhere one after the other: two bodies, one result. What is
 gathered is not in the database before the block ends, so only rows that the rest of the transaction does not read belong here.
+
+A command that needs nothing else may even do without the transaction (`one_statement`): it looks first, and its statement
+stores everything on the condition that nothing it looked at has moved since.
 """
 
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
+import asyncpg
+from tortoise.exceptions import IntegrityError, OperationalError
 from tortoise.models import Model
 
 from kernel import db
+from kernel.looking import Looking, NeedsTransaction
 
 _MOST, _MOST_VALUES = 40, 900  # more would only make a long statement; our own numbering of parameters ends at 999
 # The one row of an INSERT whose values are parameters and plain numbers.
@@ -91,6 +97,69 @@ async def gathered() -> AsyncIterator[None]:
     await gathering.send()
 
 
+class OneStatement:
+    """What a command looked at and wants to write; nothing is stored before `send`."""
+
+    def __init__(self, view: Looking, gathering: _Gathering) -> None:
+        self._view, self._gathering = view, gathering
+
+    async def send(self, claim: _Statement) -> None:
+        """Stores everything if `claim` gives its one row and nothing looked at has moved. Otherwise nothing: NeedsTransaction.
+
+        The conditions stand first, in the order in which a transaction would lock; one that does not hold divides by zero,
+        and an error undoes a statement whole.
+        """
+        sure = [(*claim, 1), *self._unmoved()]
+        writes, absent = _in_order(self._gathering.statements), self._view.absent
+        values = [value for _, some, _ in sure for value in some]
+        values += [value for _, some in writes for value in some]
+        values += [count for _, _, count in sure]
+        values += [value for _, some in absent for value in some]
+        if len(sure) + len(writes) > _MOST or len(values) > _MOST_VALUES:
+            raise NeedsTransaction
+        sql = _conditional(
+            tuple([sql for sql, _, _ in sure]), tuple([sql for sql, _ in writes]), tuple([sql for sql, _ in absent])
+        )
+        try:
+            await db.fetch(sql, *values)
+        except IntegrityError as error:
+            raise NeedsTransaction from error
+        except OperationalError as error:
+            if isinstance(error.__cause__, asyncpg.DivisionByZeroError):
+                raise NeedsTransaction from error
+            raise
+
+    def _unmoved(self) -> Iterator[tuple[str, Sequence[Any], int]]:
+        """The rows relied on, each still in the version that was seen: written now, or locked until the end."""
+        saved = {(row._meta.db_table, row.pk): row for row in self._gathering.rows.values()}
+        locked: dict[str, dict[Any, int]] = {}
+        for (table, number), version in self._view.versions.items():
+            row = saved.pop((table, number), None)
+            if row is None:
+                locked.setdefault(table, {})[number] = version
+                continue
+            sql, values = _update(row)
+            yield f"{sql} AND xmin = ? RETURNING 1", [*values, version], 1
+        if saved:
+            raise NeedsTransaction  # written without having been looked at
+        for table, rows in locked.items():
+            # A row that moves gets the number of a later transaction than all that were seen, so any of them will do.
+            sql = f"SELECT 1 FROM {table} WHERE id = ANY (?::bigint[]) AND xmin = ANY (?::xid[]) ORDER BY id FOR NO KEY UPDATE"
+            yield sql, (list(rows), list(rows.values())), len(rows)
+
+
+@contextmanager
+def one_statement() -> Iterator[OneStatement]:
+    """The block looks and gathers; `send` follows it. Raises NeedsTransaction for whatever only a transaction can do."""
+    gathering = _Gathering()
+    with db.looking() as view:
+        token = _gathering.set(gathering)
+        try:
+            yield OneStatement(view, gathering)
+        finally:
+            _gathering.reset(token)
+
+
 async def write(sql: str, *params: Any) -> None:
     """One INSERT, UPDATE or DELETE whose count nobody asks for."""
     gathering = _gathering.get()
@@ -120,6 +189,15 @@ async def save(row: Model) -> None:
 def _joined(statements: tuple[str, ...]) -> str:
     members = ", ".join(f"w{n} AS ({sql})" for n, sql in enumerate(statements))
     return f"WITH {members} SELECT 1"
+
+
+@lru_cache(maxsize=512)
+def _conditional(sure: tuple[str, ...], writes: tuple[str, ...], absent: tuple[str, ...]) -> str:
+    members = [f"c{n} AS ({sql})" for n, sql in enumerate(sure)] + [f"w{n} AS ({sql})" for n, sql in enumerate(writes)]
+    failing = [f"(SELECT count(*) FROM c{n}) <> ?::bigint" for n in range(len(sure))]
+    failing += [f"EXISTS ({sql})" for sql in absent]
+    cases = " ".join(f"WHEN {condition} THEN 0" for condition in failing)
+    return f"WITH {', '.join(members)} SELECT 1 / CASE {cases} ELSE 1 END"
 
 
 @lru_cache(maxsize=256)

@@ -12,10 +12,11 @@ from backend.cases.models import Attachment, Case, Material
 from backend.cases.ports import Applicant, DeliveryWish
 from backend.cases.screening import MaterialChoice
 from backend.identity.views import Person
-from kernel import db, together
+from kernel import db, rows, together
 from kernel.crypto import seal, unseal
 from kernel.masks import mask_address, mask_name, mask_phone
 from kernel.problems import FieldError, Invalid
+from kernel.rows import Read
 
 MAX_DRAFT_BYTES = 64 * 1024
 
@@ -114,17 +115,22 @@ class Usable(NamedTuple):
 
 async def usable(account_ref: str, choices: Iterable[MaterialChoice]) -> dict[str, Usable]:
     """The person's own files among the chosen ids, locked, so that the sweep cannot take one away meanwhile."""
-    refs = {material_id for choice in choices for material_id in choice.material_ids}
-    if not refs:
-        return {}
-    lock = "FOR NO KEY UPDATE" if db.engine() == "postgres" else ""
-    rows = await db.records(
-        f"SELECT id, ref, state FROM cases_material WHERE account_ref = ? AND ref {db.any_of(list(refs), 'text')} "
-        f"ORDER BY id {lock}",
-        account_ref,
-        *db.values_of(list(refs)),
+    return await rows.one(using(account_ref, choices))
+
+
+def using(account_ref: str, choices: Iterable[MaterialChoice]) -> Read[dict[str, Usable]]:
+    """`usable` as a SELECT that travels with others."""
+    refs = list({material_id for choice in choices for material_id in choice.material_ids})
+
+    def made(found: Sequence[Sequence[Any]]) -> dict[str, Usable]:
+        return {ref: Usable(number, ref, state) for number, ref, state in found}
+
+    return Read(
+        f"SELECT id, ref, state FROM cases_material WHERE account_ref = ? AND ref {db.any_of(refs, 'text')} ORDER BY id",
+        (account_ref, *db.values_of(refs)),
+        made,
+        locks="cases_material",
     )
-    return {row["ref"]: Usable(*row) for row in rows}
 
 
 async def sha256_of(account_ref: str, refs: Iterable[str]) -> dict[str, str]:

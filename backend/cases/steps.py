@@ -11,9 +11,10 @@ from backend.cases import paths
 from backend.cases.models import Case, Correction, Event, Suspension
 from backend.cases.ports import Applied, SuspensionKind
 from backend.cases.states import CASE, END_STATES, Action, By, CaseState
-from kernel import clock, db, outbox, together
+from kernel import clock, db, outbox, rows, together
 from kernel.crypto import seal
 from kernel.problems import NotFound
+from kernel.rows import Read
 
 LATE = "late"
 IMPLIED = "implied"
@@ -50,7 +51,16 @@ def subject(case_no: str) -> str:
 async def locked(*, case_no: str, account_ref: str | None = None) -> Case:
     """The case, locked until the transaction ends. Another person's case is as absent as none (NotFound)."""
     owner = {} if account_ref is None else {"account_ref": account_ref}
-    case = await db.lock(Case, case_no=case_no, **owner)
+    return _known(await db.lock(Case, case_no=case_no, **owner))
+
+
+def locking(*, case_no: str, account_ref: str) -> Read[Case]:
+    """`locked` as a SELECT that travels with others."""
+    wanted = rows.locking(Case, case_no=case_no, account_ref=account_ref)
+    return Read(wanted.sql, wanted.params, lambda found: _known(wanted.make(found)), wanted.locks)
+
+
+def _known(case: Case | None) -> Case:
     if case is None:
         raise NotFound("没有找到这件申请，请核对办件编号")
     return case

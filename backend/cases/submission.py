@@ -3,6 +3,7 @@
 One transaction from the lock to the promises, or nothing at all with every fault named at once.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ import structlog
 
 import payments
 from backend.cases import contents, numbers, readiness, runtime, steps
+from backend.cases.contents import Usable
 from backend.cases.models import Case
 from backend.cases.ports import DeliveryWish
 from backend.cases.screening import MaterialChoice, Promise, delivery_errors, screen
@@ -22,7 +24,7 @@ from backend.catalog.views import ItemVersion
 from backend.identity import queries as identity
 from backend.identity.actor import PHONE, Actor, AssuranceTooLow
 from backend.identity.views import Person
-from kernel import clock
+from kernel import clock, db, rows
 from kernel.idempotency import Idempotency, run_once
 from kernel.problems import FieldError, Invalid
 
@@ -71,12 +73,18 @@ async def submit(*, actor: Actor, case_no: str, submission: Submission, idem: Id
     password = numbers.new_query_password()
 
     async def work() -> Submitted:
-        case = await steps.locked(case_no=case_no, account_ref=actor.account_ref)
+        case, person, files = await rows.three(
+            steps.locking(case_no=case_no, account_ref=actor.account_ref),
+            identity.reading(actor.account_ref),
+            contents.using(actor.account_ref, submission.materials),
+        )
         CASE.step(case.state, Action.SUBMIT, by=By.APPLICANT)
         item = await catalog.version(case.item_version_id)
+        if item.fee_lines:
+            db.needs_transaction()  # bills are issued by payments in a transaction of theirs
         require_assurance(actor, item)
-        person = await _reachable(actor)
-        await _fill(case, person, item, submission)
+        _require_phone(person)
+        await _fill(case, person, item, submission, files)
         put_query_password(case, password)
         await steps.take(case, Action.SUBMIT, steps.Fact(by=By.APPLICANT, at=clock.now()))
         bill_nos = await _issue_bills(case, item)
@@ -96,7 +104,7 @@ async def submit(*, actor: Actor, case_no: str, submission: Submission, idem: Id
         )
 
     try:
-        return await run_once(idem, Submitted, work)
+        return await run_once(idem, Submitted, work, gathers=True)
     except SubmissionIncomplete:
         await _keep(actor, case_no, submission)
         raise
@@ -125,20 +133,19 @@ async def _keep(actor: Actor, case_no: str, submission: Submission) -> None:
         log.warning("cases.draft_not_kept", case_no=case_no, error=type(error).__name__)
 
 
-async def _reachable(actor: Actor) -> Person:
-    """Who applies. The window takes no case without a phone number: better refused before money is taken than after."""
-    person = await identity.person(actor.account_ref)
+def _require_phone(person: Person) -> None:
+    """The window takes no case without a phone number: better refused before money is taken than after."""
     if person.phone is None:
         raise AssuranceTooLow(
             "请先绑定手机号，再提交申请，窗口要能联系到您。",
             extra={"required_level": PHONE, "current_level": person.assurance_level, "action": "bind_phone"},
         )
-    return person
 
 
-async def _fill(case: Case, person: Person, item: ItemVersion, submission: Submission) -> None:
+async def _fill(
+    case: Case, person: Person, item: ItemVersion, submission: Submission, files: Mapping[str, Usable]
+) -> None:
     """Judge everything at once, then put it into the row; nothing is written when anything is wrong."""
-    files = await contents.usable(person.account_ref, submission.materials)
     screened = screen(
         rules=item.materials,
         choices=submission.materials,

@@ -12,7 +12,7 @@ from backend.delivery import addresses
 from backend.delivery.models import Parcel, QuoteRow
 from backend.delivery.runtime import runtime
 from backend.delivery.states import ParcelState
-from kernel import clock, db, ids, together
+from kernel import clock, db, ids, rows, together
 from kernel.problems import Conflict, FieldError, Invalid
 
 DELIVERY_BILL = "delivery"
@@ -38,7 +38,7 @@ class Planner:
 
     async def plan(self, *, case_no: str, account_ref: str, wish: DeliveryWish) -> None:
         """Creates the parcel of a case and, for mail, its bill. Raises Invalid, QuoteUnusable, AlreadyPlanned."""
-        if await db.records("SELECT 1 FROM delivery_parcel WHERE case_no = ? AND kind = ?", case_no, DOCUMENT_OUT):
+        if await rows.exists("SELECT 1 FROM delivery_parcel WHERE case_no = ? AND kind = ?", case_no, DOCUMENT_OUT):
             raise AlreadyPlanned
         parcel = _new(case_no, account_ref, wish.way)
         if wish.way == "mail":

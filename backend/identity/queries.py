@@ -2,11 +2,15 @@
 data on.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 from backend.identity.actor import Actor
 from backend.identity.models import Account, FieldWorker
 from backend.identity.views import AgentMe, CourierMe, Me, Person, agent_me_of, courier_me_of, me_of
-from kernel import crypto, db
+from kernel import crypto, rows
 from kernel.problems import NotFound
+from kernel.rows import Read
 
 
 async def me(*, actor: Actor) -> Me:
@@ -43,21 +47,29 @@ async def person(account_ref: str) -> Person:
     """The person in clear text; the caller needs them for a partner and must not store, list or log them. Raises
     NotFound.
     """
-    rows = await db.records(_PERSON, account_ref)
-    if not rows:
-        raise NotFound
-    level, name, name_mask, id_type, id_number, id_mask, phone, phone_mask = rows[0]
-    return Person(
-        account_ref=account_ref,
-        assurance_level=level,
-        name=_open(name, "name", account_ref),
-        name_mask=name_mask,
-        id_type=id_type,
-        id_number=_open(id_number, "id", account_ref),
-        id_mask=id_mask,
-        phone=_open(phone, "phone", account_ref),
-        phone_mask=phone_mask,
-    )
+    return await rows.one(reading(account_ref))
+
+
+def reading(account_ref: str) -> Read[Person]:
+    """`person` as a SELECT that travels with others."""
+
+    def made(found: Sequence[Sequence[Any]]) -> Person:
+        if not found:
+            raise NotFound
+        level, name, name_mask, id_type, id_number, id_mask, phone, phone_mask = found[0]
+        return Person(
+            account_ref=account_ref,
+            assurance_level=level,
+            name=_open(name, "name", account_ref),
+            name_mask=name_mask,
+            id_type=id_type,
+            id_number=_open(id_number, "id", account_ref),
+            id_mask=id_mask,
+            phone=_open(phone, "phone", account_ref),
+            phone_mask=phone_mask,
+        )
+
+    return Read(_PERSON, (account_ref,), made)
 
 
 async def openid(account_ref: str) -> str | None:

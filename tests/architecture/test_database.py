@@ -95,6 +95,7 @@ STATEMENTS = {"fetch", "execute", "execute_query", "execute_query_dict", "execut
 READ = {
     ("kernel/db.py", "parameter sql"),
     ("kernel/together.py", "*"),  # passes statements on; its callers are checked as `together.write`
+    ("kernel/looking.py", "*"),  # stands before the connection of the ORM and passes its reads on
     ("kernel/sqlite_guard.py", "*"),  # names and definitions that SQLite itself gives of our own tables
     ("kernel/outbox.py", "_database_now()"),
     ("kernel/outbox.py", "parameter due"),
