@@ -14,7 +14,8 @@ import tortoise.exceptions as orm
 from tortoise import Tortoise, fields
 from tortoise.backends.asyncpg.client import AsyncpgDBClient
 from tortoise.backends.base.client import TransactionalDBClient
-from tortoise.connection import get_connection, get_connections
+from tortoise.connection import get_connections
+from tortoise.context import require_context
 from tortoise.models import Model
 from tortoise.transactions import in_transaction as _orm_transaction
 
@@ -153,7 +154,13 @@ async def close() -> None:
 
 def engine() -> Literal["sqlite", "postgres"]:
     """Which of the two engines this process talks to."""
-    return "sqlite" if get_connection(CONNECTION).capabilities.dialect == "sqlite" else "postgres"
+    return "sqlite" if _connection().capabilities.dialect == "sqlite" else "postgres"
+
+
+def _connection() -> Any:
+    return require_context().connections.get(
+        CONNECTION
+    )  # what the ORM does for every query, without an import each time
 
 
 @asynccontextmanager
@@ -170,26 +177,26 @@ async def transaction() -> AsyncIterator[None]:
 
 def in_transaction() -> bool:
     """Whether what the caller writes is stored together with the rest of its command or not at all."""
-    return isinstance(get_connection(CONNECTION), TransactionalDBClient | Looking)
+    return isinstance(_connection(), TransactionalDBClient | Looking)
 
 
 @contextmanager
 def looking() -> Iterator[Looking]:
     """PostgreSQL, outside a transaction: the block may read, and gather writes, nothing else (NeedsTransaction)."""
-    connection = get_connection(CONNECTION)
+    connection = _connection()
     if type(connection) is not AsyncpgDBClient:
         raise NeedsTransaction
-    view = Looking(connection)
-    token = get_connections().set(CONNECTION, view)
+    view, connections = Looking(connection), get_connections()
+    token = connections.set(CONNECTION, view)
     try:
         yield view
     finally:
-        get_connections().reset(token)
+        connections.reset(token)
 
 
 def view() -> Looking | None:
     """What the command has looked at so far, if it only looks."""
-    connection = get_connection(CONNECTION)
+    connection = _connection()
     return connection if isinstance(connection, Looking) else None
 
 
@@ -206,7 +213,7 @@ def _numbered(sql: str) -> str:
 
 
 def _prepared(sql: str, params: Sequence[Any]) -> tuple[Any, str, list[Any]]:
-    connection = get_connection(CONNECTION)
+    connection = _connection()
     if connection.capabilities.dialect == "sqlite":
         return connection, sql, [at(p) if isinstance(p, datetime) else p for p in params]
     if isinstance(connection, Looking):

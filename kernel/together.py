@@ -18,7 +18,7 @@ import asyncpg
 from tortoise.exceptions import IntegrityError, OperationalError
 from tortoise.models import Model
 
-from kernel import db
+from kernel import columns, db
 from kernel.looking import Looking, NeedsTransaction
 
 _MOST, _MOST_VALUES = 40, 900  # more would only make a long statement; our own numbering of parameters ends at 999
@@ -34,7 +34,7 @@ class _Gathering:
         self.rows: dict[tuple[type[Model], Any], Model] = {}
 
     async def send(self) -> None:
-        waiting = [*self.statements, *(_update(row) for row in self.rows.values())]
+        waiting = [*self.statements, *(columns.update(row) for row in self.rows.values())]
         self.statements, self.rows = [], {}
         if db.engine() == "postgres" and len(waiting) > 1:
             for part in _parts(waiting):
@@ -138,7 +138,7 @@ class OneStatement:
             if row is None:
                 locked.setdefault(table, {})[number] = version
                 continue
-            sql, values = _update(row)
+            sql, values = columns.update(row)
             yield f"{sql} AND xmin = ? RETURNING 1", [*values, version], 1
         if saved:
             raise NeedsTransaction  # written without having been looked at
@@ -171,9 +171,13 @@ async def write(sql: str, *params: Any) -> None:
 
 async def insert(row: Model) -> None:
     """A new row whose number nobody asks for."""
-    model = type(row)
-    sql, names = _insert_into(model)
-    await write(sql, *_values(row, names))
+    await add(type(row), **columns.values_of(row))
+
+
+async def add(model: type[Model], **values: Any) -> None:
+    """`insert` for a row that is nothing but its values; a field that is not given has its default."""
+    sql, given = columns.insert(model, values)
+    await write(sql, *given)
 
 
 async def save(row: Model) -> None:
@@ -198,29 +202,3 @@ def _conditional(sure: tuple[str, ...], writes: tuple[str, ...], absent: tuple[s
     failing += [f"EXISTS ({sql})" for sql in absent]
     cases = " ".join(f"WHEN {condition} THEN 0" for condition in failing)
     return f"WITH {', '.join(members)} SELECT 1 / CASE {cases} ELSE 1 END"
-
-
-@lru_cache(maxsize=256)
-def _insert_into(model: type[Model]) -> tuple[str, tuple[str, ...]]:
-    meta = model._meta
-    names = tuple(name for name in meta.fields_db_projection if name not in meta.generated_db_fields)
-    columns = ", ".join(f'"{meta.fields_db_projection[name]}"' for name in names)
-    return f'INSERT INTO "{meta.db_table}" ({columns}) VALUES ({", ".join("?" * len(names))})', names
-
-
-@lru_cache(maxsize=256)
-def _update_set(model: type[Model]) -> tuple[str, tuple[str, ...]]:
-    meta = model._meta
-    names = tuple(name for name in meta.fields_db_projection if name != meta.pk_attr)
-    columns = ", ".join(f'"{meta.fields_db_projection[name]}" = ?' for name in names)
-    return f'UPDATE "{meta.db_table}" SET {columns} WHERE "{meta.db_pk_column}" = ?', names
-
-
-def _update(row: Model) -> tuple[str, Sequence[Any]]:
-    sql, names = _update_set(type(row))
-    return sql, [*_values(row, names), row.pk]
-
-
-def _values(row: Model, names: Sequence[str]) -> list[Any]:
-    fields = row._meta.fields_map
-    return [fields[name].to_db_value(getattr(row, name), row) for name in names]

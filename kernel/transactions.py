@@ -45,9 +45,15 @@ async def _ready(context: Any) -> None:
         raise error if isinstance(error, TimeoutError) else CannotConnect(str(error)) from error
 
 
+def _one_is_free(pool: Any) -> bool:
+    """Whether the next to ask gets an open connection at once: the pool hands out its open ones first."""
+    return any(holder.is_connected() for holder in reversed(pool._queue._queue))
+
+
 async def _acquired(pool: Any) -> Any:
     try:
-        return await pool.acquire(timeout=acquire_seconds)
+        # Who does not have to wait for a connection needs no alarm clock, which costs more than the connection.
+        return await pool.acquire(timeout=None if _one_is_free(pool) else acquire_seconds)
     except (OSError, asyncpg.InvalidAuthorizationSpecificationError) as error:
         raise error if isinstance(error, TimeoutError) else CannotConnect(str(error)) from error
 

@@ -154,14 +154,14 @@ async def attach_first(case: Case, choices: Sequence[MaterialChoice], files: Map
 async def _use(case: Case, choices: Sequence[MaterialChoice], files: Mapping[str, Usable], *, version: int) -> None:
     for choice in choices:
         for position, material_id in enumerate(choice.material_ids):
-            row = Attachment(
+            await together.add(
+                Attachment,
                 case_id=case.id,
                 material_id=files[material_id].id,
                 code=choice.code,
                 position=position,
                 since_version=version,
             )
-            await together.insert(row)
 
 
 async def replace_draft_files(case: Case, choices: Sequence[MaterialChoice], files: Mapping[str, Usable]) -> None:

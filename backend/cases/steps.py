@@ -144,20 +144,19 @@ async def _step(case: Case, state: CaseState, kind: str, fact: Fact, note: str |
     if state in END_STATES and before not in END_STATES:
         case.ended_at = fact.at
     await together.save(case)
-    await together.insert(
-        Event(
-            case_id=case.id,
-            seq=case.seq,
-            kind=kind,
-            from_state=before,
-            to_state=state,
-            by=fact.by,
-            at=fact.at,
-            source_ref=fact.source_ref,
-            note=note,
-            facts=dict(fact.facts),
-            text_sealed=seal(fact.text, context=text_context(case.case_no, case.seq)) if fact.text else None,
-        )
+    await together.add(
+        Event,
+        case_id=case.id,
+        seq=case.seq,
+        kind=kind,
+        from_state=before,
+        to_state=state,
+        by=fact.by,
+        at=fact.at,
+        source_ref=fact.source_ref,
+        note=note,
+        facts=dict(fact.facts),
+        text_sealed=seal(fact.text, context=text_context(case.case_no, case.seq)) if fact.text else None,
     )
     # Throwing away a draft is nobody's news: nothing was ever sent, billed or forwarded.
     if state != before and not (before is CaseState.DRAFT and state is CaseState.WITHDRAWN):

@@ -6,6 +6,7 @@ stores anything.
 """
 
 import functools
+import re
 from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
@@ -30,6 +31,7 @@ _KEYWORDS: dict[str, set[str]] = {
 _CONDITION = {"properties", "required"}
 _X_UI = {"order", "widget", "help", "elder_help", "placeholder", "labels", "prefill", "unit", "autocomplete"}
 FORMATS = ("date", "id-number", "mobile", "phone", "uscc")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # all but tab and line end
 _DEEPEST = 4
 _MOST_MESSAGES = 50
 
@@ -280,7 +282,7 @@ def _escaped(step: str) -> str:
 
 def _control_characters(value: Any, at: str) -> Iterator[str]:
     if isinstance(value, str):
-        if any((c < " " and c not in "\n\t") or c == "\x7f" for c in value):
+        if _CONTROL.search(value):
             yield at
     elif isinstance(value, dict):
         for name, inner in value.items():

@@ -5,6 +5,7 @@ exist together or not at all.
 """
 
 from datetime import timedelta
+from typing import Any
 
 import payments
 from backend.cases.ports import DeliveryWish
@@ -40,25 +41,28 @@ class Planner:
         """Creates the parcel of a case and, for mail, its bill. Raises Invalid, QuoteUnusable, AlreadyPlanned."""
         if await rows.exists("SELECT 1 FROM delivery_parcel WHERE case_no = ? AND kind = ?", case_no, DOCUMENT_OUT):
             raise AlreadyPlanned
-        parcel = _new(case_no, account_ref, wish.way)
-        if wish.way == "mail":
-            await _by_mail(parcel, wish)
+        values = _new(case_no, account_ref, wish.way)
+        if wish.way != "mail":
+            await together.add(Parcel, **values)
+            return
+        parcel = Parcel(**values)
+        await _by_mail(parcel, wish)
         await together.insert(parcel)
 
 
-def _new(case_no: str, account_ref: str, way: str) -> Parcel:
+def _new(case_no: str, account_ref: str, way: str) -> dict[str, Any]:
     now = clock.now()
-    return Parcel(
-        delivery_no=ids.number(),
-        case_no=case_no,
-        owner_ref=account_ref,
-        way=way,
-        kind=DOCUMENT_OUT,
-        carrier=runtime().carrier.code if way == "mail" else "window",
-        state=ParcelState.QUOTED.value,
-        state_at=now,
-        mark_at=now,
-    )
+    return {
+        "delivery_no": ids.number(),
+        "case_no": case_no,
+        "owner_ref": account_ref,
+        "way": way,
+        "kind": DOCUMENT_OUT,
+        "carrier": runtime().carrier.code if way == "mail" else "window",
+        "state": ParcelState.QUOTED.value,
+        "state_at": now,
+        "mark_at": now,
+    }
 
 
 async def _by_mail(parcel: Parcel, wish: DeliveryWish) -> None:
