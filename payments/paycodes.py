@@ -23,25 +23,32 @@ class CodeTable:
         self._channel, self._region, self._template = channel, region, template
 
     async def demand(self, payment_no: str) -> Demand | None:
-        """The demand of an attempt; makes the code on first use, committed before anybody outside hears of it."""
+        """The demand of an attempt; makes the code on first use, committed before anybody outside hears of it.
+
+        A code by itself is a number too: money without an order of ours is asked about under it.
+        """
         attempt = await Attempt.get_or_none(payment_no=payment_no, channel=self._channel)
-        if attempt is None:
+        row = await PayCode.get_or_none(channel=self._channel, pay_code=payment_no)
+        if attempt is None and row is None:
             return None
-        bill = await Bill.get(id=attempt.bill_id)
-        row = await PayCode.get_or_none(channel=self._channel, bill_id=bill.id, amount_fen=attempt.amount_fen)
-        row = row or await self._make(bill, attempt.amount_fen)
+        bill = await Bill.get(id=row.bill_id if row else attempt.bill_id if attempt else 0)
+        if row is None and attempt is not None:
+            row = await PayCode.get_or_none(channel=self._channel, bill_id=bill.id, amount_fen=attempt.amount_fen)
+            row = row or await self._make(bill, attempt.amount_fen)
+        if row is None:
+            return None
         lines = await BillLine.filter(bill_id=bill.id).order_by("id")
         return Demand(
             pay_code=row.pay_code,
             bill_no=bill.bill_no,
             unit_code=bill.unit_code,
             title=bill.title,
-            amount_fen=attempt.amount_fen,
+            amount_fen=row.amount_fen,
             lines=tuple(
                 DemandLine(code=one.fee_code, name=one.name, quantity=one.quantity, amount_fen=one.amount_fen)
                 for one in lines
             ),
-            order_ends_at=attempt.expires_at,
+            order_ends_at=attempt.expires_at if attempt else bill.expires_at,
             registered=row.registered,
         )
 
@@ -125,7 +132,11 @@ async def _owner(bill: Bill, evidence: Evidence) -> str:
 
 async def _counter_attempt(bill: Bill, evidence: Evidence) -> Attempt:
     """An attempt for money that came by another door; it is settled in this same transaction, and never sent."""
-    rest, payment_no, now = await ledger.balance(ledger.bill_due(bill.bill_no)), ids.number(), clock.now()
+    rest, now = await ledger.balance(ledger.bill_due(bill.bill_no)), clock.now()
+    # The code is its number, as in the platform's own statement; should the code be paid so twice, the second gets one of ours.
+    payment_no = evidence.code.pay_code if evidence.code else ids.number()
+    if await Attempt.filter(payment_no=payment_no).exists():
+        payment_no = ids.number()
     return await Attempt.create(
         bill_id=bill.id,
         payment_no=payment_no,

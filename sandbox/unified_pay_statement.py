@@ -92,7 +92,8 @@ def _row(kind: str, at: float, payment: Doc, amount_fen: int, way: str) -> Row:
 
 
 def _sum(rows: Iterable[Row], kind: str) -> int:
-    return sum(int(row["金额"].replace(".", "")) for row in rows if row["类型"] == kind)
+    amounts = (row["金额"].replace(".", "") for row in rows if row["类型"] == kind)
+    return sum(int(amount) for amount in amounts if amount.isdigit())  # a spoiled amount counts as nothing
 
 
 def _yuan(amount_fen: int) -> str:

@@ -48,7 +48,9 @@ def of_query(profile: Profile, reply: Reply, demand: Demand, payment_no: str) ->
     standing = profile.word("bill", reply.get("bill"))
     if standing == "paid":
         found = _payments(profile, reply)
-        mine = next((one for one in found if one.order_no == payment_no), found[0] if found else None)
+        # Asked about under the bare code: money that no order of ours brought.
+        wanted = "" if payment_no == demand.pay_code else payment_no
+        mine = next((one for one in found if one.order_no == wanted), found[0] if found else None)
         if mine is None:
             return no_reply(payment_no, EvidenceKind.QUERY, "paid without particulars")
         return money(mine, demand.pay_code, payment_no, EvidenceKind.QUERY, f"{payment_no}:{mine.txn}")

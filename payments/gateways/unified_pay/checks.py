@@ -54,7 +54,7 @@ _MEANINGS = {
     "done", "already_paid", "no_such_bill", "no_such_order", "order_over", "refused", "no_such_refund", "refund_refused",
     "not_enough", "on_paper", "no_such_receipt", "receipt_refused", "not_ready", "no_statement",
 }  # fmt: skip
-_COLUMNS = {"kind", "at", "order_no", "txn", "amount", "refund_no", "refund_id", "way"}
+_COLUMNS = {"kind", "at", "pay_code", "order_no", "txn", "amount", "refund_no", "refund_id", "way"}
 
 
 def complaints(profile: "Profile") -> list[str]:

@@ -124,7 +124,7 @@ def _line(client: UnifiedPayClient, layout: StatementLayout, got: Mapping[str, s
         amount_fen=amount,
         currency=CURRENCY,
         happened_at=at,
-        payment_no=got["order_no"] or None,
+        payment_no=got["order_no"] or got["pay_code"] or None,
         channel_txn_id=got["txn"],
         refund_no=(got["refund_no"] or None) if refund else None,
         channel_refund_id=(got["refund_id"] or None) if refund else None,
