@@ -1,8 +1,10 @@
-"""`python -m bench` (also `make bench`)."""
+"""`python -m bench` (also `make bench`), and `python -m bench reconcile`."""
 
 import sys
 
-from bench.run import main
+from bench import reconcile, run
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    if sys.argv[1:2] == ["reconcile"]:
+        sys.exit(reconcile.main(sys.argv[2:]))
+    sys.exit(run.main(sys.argv[1:]))

@@ -135,7 +135,7 @@ _MOVED = (
     "SELECT COALESCE(f.line_no, 0) AS line_no, t.kind, t.number, COALESCE(f.amount, 0) AS theirs, t.amount AS ours, t.at AS at "
     "FROM moved_trade t LEFT JOIN moved_fund f ON f.kind = t.kind AND f.number IS t.number "
     "UNION ALL SELECT f.line_no, f.kind, f.number, f.amount, 0, f.at FROM moved_fund f "
-    "LEFT JOIN moved_trade t ON t.kind = f.kind AND t.number IS f.number WHERE t.kind IS NULL) WHERE theirs <> ours"
+    "LEFT JOIN moved_trade t ON t.kind = f.kind AND t.number IS f.number WHERE t.kind IS NULL) WHERE theirs <> ours AND EXISTS (SELECT 1 FROM line WHERE file = 'fund')"
 )
 _FUND_EACH = (
     "CREATE TEMP TABLE moved_trade AS " + _SIGNED_TRADE,
@@ -151,7 +151,7 @@ _TRADE_FEE_SUM = "SELECT COALESCE(SUM(fee), 0) FROM line WHERE +file = 'trade' A
 _FUND_FEES = (
     _COLUMNS
     + "SELECT 0, 'FEE', :channel || ':' || :day || ':account', 'fee', NULL, NULL, taken, told, 'CNY', 0, 0, NULL "
-    f"FROM (SELECT ({FEES_TAKEN}) AS taken, ({_TRADE_FEE_SUM}) AS told) WHERE taken <> told"
+    f"FROM (SELECT ({FEES_TAKEN}) AS taken, ({_TRADE_FEE_SUM}) AS told) WHERE taken <> told AND EXISTS (SELECT 1 FROM line WHERE file = 'fund')"
 )
 _PAID_OUT = (
     "SELECT COALESCE(SUM(CASE WHEN incoming THEN -amount ELSE amount END), 0) FROM line "
@@ -167,6 +167,7 @@ _FUND_SUM = (
     "'settlement', NULL, NULL, paid, owed, 'CNY', 0, paid - owed, NULL "
     f"FROM (SELECT ({_PAID_OUT}) AS paid, ({_OWED}) AS owed) WHERE paid <> owed"
 )
+_NOTHING_MOVED = _FUND_SUM + " AND NOT EXISTS (SELECT 1 FROM line WHERE file = 'fund')"
 MOVEMENTS = "SELECT flow, amount, incoming, at FROM line WHERE file = 'fund' AND kind = 'settlement' ORDER BY line_no"
 
 
@@ -176,7 +177,8 @@ def judgement(file: StatementKind, *, in_sums: bool) -> tuple[str, ...]:
         return (
             _SPARE, _DUPLICATES, _PAYMENTS, _NOT_PAID, _REFUNDS, _FAILED_REFUNDS, _LOCAL_ONLY, _OTHERS, _TRADE_FEES,
         )  # fmt: skip
-    return (_FUND_SUM, _OTHERS) if in_sums else (*_FUND_EACH, _FUND_FEES, _OTHERS)
+    # An account of which the channel says that nothing moved is one finding, not one for each line of the trade bill.
+    return (_FUND_SUM, _OTHERS) if in_sums else (_NOTHING_MOVED, *_FUND_EACH, _FUND_FEES, _OTHERS)
 
 
 # -- sums ------------------------------------------------------------------------------------------------------------------

@@ -38,6 +38,12 @@ STATEMENTS = {
         "SELECT id FROM payments_attempt WHERE next_check_at <= '2026-01-01 00:00:00+00:00' "
         "ORDER BY next_check_at, id LIMIT 8",
     ),
+    "a day's payments": (
+        "payments_attempt",
+        "SELECT id, payment_no FROM payments_attempt WHERE channel = 'wechat' AND paid_at >= '2026-01-01 00:00:00+00:00' "
+        "AND paid_at < '2026-01-02 00:00:00+00:00' AND (paid_at, id) > ('2026-01-01 00:00:00+00:00', 0) "
+        "ORDER BY paid_at, id LIMIT 2000",
+    ),
     "bills that are due": (
         "payments_bill",
         "SELECT id FROM payments_bill WHERE state = 'open' AND expires_at <= '2026-01-01 00:00:00+00:00' "

@@ -1,5 +1,7 @@
 """The comparison: every class from its own seeded line, the same result in any order of lines, and every fen explained."""
 
+import asyncio
+import threading
 from collections import Counter
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from payments.gateways.statement_port import LineKind, StatementInvalid, StatementKind, StatementLine
-from payments.reconciliation.scratch import Ours, Scratch
+from payments.reconciliation.scratch import Desk, Ours, Scratch
 
 TRADE, FUND = StatementKind.TRADE, StatementKind.FUND
 PAY, BACK, FEE, BANK, OTHER = LineKind.PAYMENT, LineKind.REFUND, LineKind.FEE, LineKind.SETTLEMENT, LineKind.OTHER
@@ -197,6 +199,7 @@ FUND_CASES = {
     ),
     "refund took nothing": ((*MOVED[:2], MOVED[3]), [("SETTLEMENT_OVER", "wechat:refund:R1")]),
     "fee": ((MOVED[0], (FEE, None, 8, False), *MOVED[2:]), [("FEE", "wechat:2026-11-19:account")]),
+    "nothing at all": ((), [("SETTLEMENT_SHORT", "wechat:2026-11-19")]),
     "something new": ((*MOVED, (OTHER, None, 1, False)), [("UNKNOWN_LINE", "wechat:2026-11-19:fund:5")]),
 }  # fmt: skip
 
@@ -206,6 +209,11 @@ def test_the_account_against_the_trade_bill(tmp_path, name):
     movements, expected = FUND_CASES[name]
     with compared(tmp_path, fund(*movements), [], file=FUND, trade=SOLD) as scratch:
         assert findings(scratch) == sorted(expected)
+
+
+def test_a_day_without_trade_and_without_movements(tmp_path):
+    with compared(tmp_path, [], [], file=FUND, trade=[]) as scratch:
+        assert findings(scratch) == []
 
 
 def test_what_went_to_the_bank(tmp_path):
@@ -220,3 +228,29 @@ def test_a_channel_that_pays_a_day_out_in_one_sum(tmp_path, paid, classes):
     moves = fund((BANK, None, paid, False))
     with compared(tmp_path, moves, [], file=FUND, trade=SOLD, in_sums=True) as scratch:
         assert [name for name, _ in findings(scratch)] == classes
+
+
+async def test_a_cancelled_load_ends_before_the_file_is_closed(tmp_path):
+    """The thread that reads may not find its database gone: closing waits for it, and it ends at its next batch."""
+    begun, ended = threading.Event(), []
+
+    def endless():
+        n = 0
+        while True:
+            n += 1
+            begun.set()
+            yield line(f"P{n}", line_no=n)
+
+    async def work():
+        async with Desk.opened(tmp_path) as desk:
+            try:
+                await desk.do(desk.scratch.load, TRADE, endless(), progress=lambda _: None)
+            finally:
+                ended.append(True)
+
+    task = asyncio.ensure_future(work())
+    await asyncio.to_thread(begun.wait)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 20)
+    assert ended and list(tmp_path.iterdir()) == []

@@ -6,6 +6,7 @@ import pytest
 
 import payments
 from kernel import clock, db, storage
+from kernel.problems import Conflict
 from kernel.storage import StorageSettings
 from payments import asking, reconciliation
 from payments.models import Difference
@@ -371,6 +372,30 @@ async def test_one_process_works_a_day(office):
         await office.run(again=True)
     await ReconRun.filter(kind="trade").update(claimed_until=clock.now() - timedelta(seconds=1))
     assert (await office.run(again=True))["trade"] == "matched"
+
+
+@pytest.mark.parametrize("state", ["fetched", "parsed", "no_statement"])
+async def test_a_process_that_died_half_way_is_followed_by_one_that_begins_anew(office, state):
+    one = await office.sell()
+    await office.ready(drop=[one])
+    await office.sell()
+    await ReconRun.create(channel="wechat", day_on=office.day, kind="trade", state=state, sha256="0" * 64)
+    assert office.day in await rounds.due_days(office.town.gateway)
+    assert (await office.run())["trade"] == "diffs_open"
+    assert [row[:2] for row in await office.found() if row[0] == "LOCAL_ONLY"] == [("LOCAL_ONLY", one)]
+
+
+async def test_a_closed_day_is_never_compared_again(office):
+    await office.sell()
+    await office.ready()
+    await office.run()
+    for who in ("张会计", "李主任"):
+        await reconciliation.sign(channel="wechat", day=office.day, signer=who)
+    await office.ready(hash="wrong")
+    assert await office.run(again=True) == {"trade": "closed", "fund": "closed"}
+    await office.ready(drop=["NOBODY"], extra_column="新")
+    with pytest.raises(Conflict):
+        await office.run(again=True)
 
 
 async def test_the_file_is_kept_and_can_be_read_again(office):
