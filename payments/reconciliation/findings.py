@@ -141,7 +141,7 @@ async def _differences(run: ReconRun, batch: Sequence[Found]) -> None:
             value
             for f in piece
             for value in (
-                f.class_name, f.key[:120], run.channel, f.number[:64] if f.number else None, f.ours_fen, f.theirs_fen,
+                f.class_name, f.key[:120], run.channel, f.payment_no[:64] if f.payment_no else None, f.ours_fen, f.theirs_fen,
                 f"{run.day_on.isoformat()} 账单：{difference_class(f.class_name).label}",
                 str(DifferenceState.CARRIED if f.class_name in CARRIED_CLASSES else DifferenceState.OPEN), day, now,
             )

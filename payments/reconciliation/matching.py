@@ -11,23 +11,23 @@ OTHER_DAY = "OTHER_DAY"
 
 TABLES = (
     "CREATE TABLE line (file TEXT, line_no INT, kind TEXT, number TEXT, txn TEXT, amount INT, settle INT, fee INT, currency TEXT, "
-    "at INT, incoming INT, done INT, ours INT, flow TEXT)",
-    "CREATE TABLE ours (kind TEXT, number TEXT, txn TEXT, amount INT, currency TEXT, settled INT, that_day INT)",
+    "at INT, incoming INT, done INT, ours INT, flow TEXT, payment TEXT)",
+    "CREATE TABLE ours (kind TEXT, number TEXT, txn TEXT, amount INT, currency TEXT, settled INT, that_day INT, payment TEXT)",
     "CREATE TABLE found (line_no INT, class TEXT, key TEXT, kind TEXT, number TEXT, txn TEXT, theirs INT, ours INT, currency TEXT, "
-    "fee INT, delta INT, at INT)",
+    "fee INT, delta INT, at INT, payment TEXT)",
     "CREATE TABLE spare (line_rowid INTEGER PRIMARY KEY)",
 )
 # Made after the mass of rows is there: a third of the time of keeping them while the rows come.
 LINE_INDEX = "CREATE INDEX IF NOT EXISTS line_number ON line (file, kind, number, txn)"
 OURS_INDEX = "CREATE UNIQUE INDEX IF NOT EXISTS ours_number ON ours (kind, number)"
-ADD_LINE = "INSERT INTO line VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-ADD_OURS = "INSERT INTO ours VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+ADD_LINE = "INSERT INTO line VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+ADD_OURS = "INSERT INTO ours VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 UNKNOWN = (
     "SELECT DISTINCT l.number FROM line l LEFT JOIN ours o ON o.kind = l.kind AND o.number = l.number "
     "WHERE l.file = 'trade' AND l.ours AND l.kind = ? AND l.number > ? AND o.number IS NULL ORDER BY l.number LIMIT ?"
 )
 FOUND = (
-    "SELECT line_no, class, key, kind, number, txn, theirs, ours, currency, fee, at FROM found "
+    "SELECT line_no, class, key, kind, number, txn, theirs, ours, currency, fee, payment, at FROM found "
     "ORDER BY line_no, class, key"
 )
 IS_FOUND = "SELECT 1 FROM found WHERE class = ? AND key = ? LIMIT 1"
@@ -170,15 +170,23 @@ _FUND_SUM = (
 _NOTHING_MOVED = _FUND_SUM + " AND NOT EXISTS (SELECT 1 FROM line WHERE file = 'fund')"
 MOVEMENTS = "SELECT flow, amount, incoming, at FROM line WHERE file = 'fund' AND kind = 'settlement' ORDER BY line_no"
 
+# Refunds are found by their own numbers; people look for the payment they belong to.
+_OF_PAYMENT = (
+    "UPDATE found SET payment = CASE kind WHEN 'refund' THEN COALESCE((SELECT l.payment FROM line l WHERE l.file = 'trade' "
+    "AND l.kind = 'refund' AND l.number = found.number LIMIT 1), (SELECT o.payment FROM ours o WHERE o.kind = 'refund' "
+    "AND o.number = found.number)) ELSE number END"
+)
+
 
 def judgement(file: StatementKind, *, in_sums: bool) -> tuple[str, ...]:
     """The statements to run, in order, over loaded tables."""
     if file is StatementKind.TRADE:
         return (
             _SPARE, _DUPLICATES, _PAYMENTS, _NOT_PAID, _REFUNDS, _FAILED_REFUNDS, _LOCAL_ONLY, _OTHERS, _TRADE_FEES,
+            _OF_PAYMENT,
         )  # fmt: skip
     # An account of which the channel says that nothing moved is one finding, not one for each line of the trade bill.
-    return (_FUND_SUM, _OTHERS) if in_sums else (_NOTHING_MOVED, *_FUND_EACH, _FUND_FEES, _OTHERS)
+    return (_FUND_SUM, _OTHERS) if in_sums else (_NOTHING_MOVED, *_FUND_EACH, _FUND_FEES, _OTHERS, _OF_PAYMENT)
 
 
 # -- sums ------------------------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ class Ours:
     currency: str
     settled: bool
     that_day: bool
+    payment_no: str | None = None  # of a refund
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Found:
     ours_fen: int | None
     currency: str
     fees_fen: int
+    payment_no: str | None  # of a refund: the payment it gives back
     happened_at: datetime | None
 
 
@@ -122,7 +124,7 @@ class Scratch:
         self._write(
             matching.ADD_OURS,
             [
-                (r.kind.value, r.number, r.channel_txn_id, r.amount_fen, r.currency, r.settled, r.that_day)
+                (r.kind.value, r.number, r.channel_txn_id, r.amount_fen, r.currency, r.settled, r.that_day, r.payment_no)
                 for r in rows
             ],
         )  # fmt: skip
@@ -239,6 +241,7 @@ def _row(file: StatementKind, line: StatementLine) -> tuple[Any, ...]:
         line.done,
         line.ours,
         line.flow_no,
+        line.payment_no if refund else None,
     )
 
 
