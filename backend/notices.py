@@ -64,6 +64,7 @@ _AGAIN: Mapping[str, Word] = {
 }
 
 _CAUSES = {"surplus": "重复缴费", "late": "逾期后到账", "withdrawal": "事项已撤回或未办成"}
+_OFFLINE = "success_offline"
 
 
 async def case_moved(job: Delivery) -> None:
@@ -109,6 +110,31 @@ async def refund_due(job: Delivery) -> None:
         "cause": _CAUSES.get(job.payload["cause"], "应退款项"),
     }  # fmt: skip
     await _tell(job, facts.account_ref, "refund", values)
+
+
+async def refund_succeeded(job: Delivery) -> None:
+    """refund.succeeded {refund_no, bill_no, subject, amount_fen, cause, state}: the money is back, and by which way."""
+    how = (
+        "收款单位已线下付款"
+        if job.payload["state"] == _OFFLINE
+        else "已退回原支付账户，零钱即时、银行卡 1 至 3 个工作日到账"
+    )
+    await _tell_of_refund(job, "refund_done", {"how": how})
+
+
+async def refund_denied(job: Delivery) -> None:
+    """refund.denied {the same}: whoever asked for her money hears that the unit refused. Our own corrections are not told."""
+    if job.payload["cause"] == "request":
+        await _tell_of_refund(job, "refund_denied", {})
+
+
+async def _tell_of_refund(job: Delivery, template: str, more: Mapping[str, notifications.Value]) -> None:
+    case_no = _case_of(job)
+    if case_no is None:
+        return
+    facts = await news.about(case_no)
+    values = {"case_no": case_no, "item": facts.item_name, "amount": int(job.payload["amount_fen"]), **more}
+    await _tell(job, facts.account_ref, template, values)
 
 
 async def payment_wanted(job: Delivery) -> None:
@@ -159,6 +185,8 @@ TOPICS: tuple[Topic, ...] = (
     Topic(name="notices.payment", handler=payment_wanted, max_age_hours=72),
     Topic(name="notices.paid", handler=bill_paid, max_age_hours=72),
     Topic(name="notices.refund", handler=refund_due, max_age_hours=168),
+    Topic(name="notices.refund_succeeded", handler=refund_succeeded, max_age_hours=168),
+    Topic(name="notices.refund_denied", handler=refund_denied, max_age_hours=168),
     Topic(name="notices.parcel", handler=parcel_moved, max_age_hours=72),
 )
 SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
@@ -166,6 +194,9 @@ SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
     "case.submitted": ("notices.payment",),
     "bill.paid": ("notices.paid",),
     "bill.refund_due": ("notices.refund",),
+    "refund.succeeded": ("notices.refund_succeeded",),
+    "refund.denied": ("notices.refund_denied",),
+    "refund.failed": (),
     "parcel.booked": (),
     "parcel.moved": ("notices.parcel",),
     "parcel.out_for_delivery": (),

@@ -173,13 +173,15 @@ def parcel_action(parcels: tuple[ParcelSummary, ...], *, granted: bool, fee_expi
 
 
 def _over(detail: CaseDetail, bills: tuple[BillView, ...]) -> NextAction:
-    """Nothing is left for the person. Money owed back is on its way by the hand of a clerk, which takes its time."""
-    owed = [(bill, due) for bill in bills for due in bill.refunds_due]
-    if not owed:
-        return NextAction(action="none", text=f"{detail.status_label}，没有需要您做的事")
-    amount = sum(due.amount_fen for _, due in owed) / 100
-    text = f"{detail.status_label}。退款处理中：应退 {amount:.2f} 元，由收款单位人工办理，您无需操作"
-    return NextAction(action="none", text=text, target=owed[0][0].bill_no)
+    """Nothing is left for the person. Money that goes back takes its time, and says how far it has come."""
+    owed = [(bill, refund) for bill in bills for refund in bill.refunds if not refund.finished]
+    if owed:
+        amount, (bill, refund) = sum(refund.amount_fen for _, refund in owed) / 100, owed[0]
+        text = f"{detail.status_label}。退款处理中：应退 {amount:.2f} 元，{refund.next_step}"
+        return NextAction(action="none", text=text, target=bill.bill_no)
+    back = sum(r.amount_fen for bill in bills for r in bill.refunds if r.status == "refunded") / 100
+    tail = f"已退还 {back:.2f} 元，没有需要您做的事" if back else "没有需要您做的事"
+    return NextAction(action="none", text=f"{detail.status_label}，{tail}")
 
 
 def _status(state: CaseState) -> str:
@@ -203,6 +205,12 @@ def _bill_lines(bill: BillView) -> list[TimelineLine]:
         TimelineLine(
             at=clock.local(r.since_at), track="bill", text=f"应退 {r.amount_fen / 100:.2f} 元（{r.cause_label}）"
         )
-        for r in bill.refunds_due
+        for r in bill.refunds
+        if r.status != "paid"
+    ]
+    lines += [
+        TimelineLine(at=clock.local(r.finished_at), track="bill", text=f"{r.label} {r.amount_fen / 100:.2f} 元")
+        for r in bill.refunds
+        if r.finished_at is not None and r.status == "refunded"
     ]
     return lines

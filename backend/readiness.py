@@ -86,7 +86,11 @@ async def waiting() -> dict[str, str]:
             await assignment.parcels_without_courier(limit=_MANY),
             "没有投递员，请用 parcels 命令查看，用 parcels assign 分配",
         ),
-        "应退的款": _none(await payments.refunds_due(limit=_MANY), "请用 parked 命令查看，由财务在支付商户平台退款"),
+        "应退的款": _none(await payments.refunds_unfinished(limit=_MANY), "系统正在退回，用 refund list 查看进度"),
+        "退款待人处理": _none(
+            await payments.refunds_for_people(limit=_MANY),
+            "请用 refund list --waiting 查看，用 refund approve、deny、retry、abnormal 或 offline 处理",
+        ),
         "资金差异": _none(await payments.open_differences(limit=_MANY), "请用 reconcile list 查看和处理"),
         "对账": await _reconciled(),
     }

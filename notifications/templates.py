@@ -89,8 +89,22 @@ TEMPLATES: dict[str, Template] = {
         Template(
             "refund",
             "退款提醒",
-            "您办理“{item}”时交的 {amount} 应当退还给您：{cause}。退款由收款单位人工办理，您无需操作。办件编号 {case_no}。",
+            "您办理“{item}”时交的 {amount} 应当退还给您：{cause}。款项会原路退回，您无需操作。办件编号 {case_no}。",
             {**_CASE, "amount": Kind.AMOUNT, "cause": Kind.TEXT},
+            {},
+        ),
+        Template(
+            "refund_done",
+            "退款到账提醒",
+            "您办理“{item}”时交的 {amount} 已经退还：{how}。如未收到请联系收款单位。办件编号 {case_no}。",
+            {**_CASE, "amount": Kind.AMOUNT, "how": Kind.TEXT},
+            {},
+        ),
+        Template(
+            "refund_denied",
+            "退款申请结果",
+            "您申请退还“{item}”的 {amount} 没有通过，如有疑问请联系收款单位。办件编号 {case_no}。",
+            {**_CASE, "amount": Kind.AMOUNT},
             {},
         ),
     )

@@ -8,13 +8,23 @@ from payments.gateways.base import Ack
 from payments.invariants import LedgerReport, ledger_check
 from payments.notices import receive_notice
 from payments.prices import Price, PriceUnknown, approve_price, price, propose_price
-from payments.queries import bill, bills_of, bills_page, open_differences, outstanding, refunds_due
+from payments.queries import bill, bills_of, bills_page, open_differences, outstanding
 from payments.reconciliation.workplace import use as keep_statements_in
+from payments.refund_desk import adopt_refund, record_offline_refund, repair_abnormal_refund
+from payments.refund_queries import (
+    RefundRow,
+    refunds_for_people,
+    refunds_page,
+    refunds_unfinished,
+    request_refund_of_bill,
+)
+from payments.refunds import approve_refund, deny_refund, request_refund, retry_refund
 from payments.runtime import ChannelUnavailable, channels_with_statements, configure
 from payments.settings import PaymentSettings, WeChatPaySettings
 from payments.streams import receive_packet
+from payments.suspense import explain_suspense
 from payments.unified_settings import UnifiedPaySettings
-from payments.views import BillLineView, BillView, PaymentView, RefundDueView
+from payments.views import BillLineView, BillView, PaymentView, RefundView
 
 __all__ = [
     "Ack",
@@ -30,16 +40,21 @@ __all__ = [
     "PaymentView",
     "Price",
     "PriceUnknown",
-    "RefundDueView",
+    "RefundRow",
+    "RefundView",
     "UnifiedPaySettings",
     "WeChatPaySettings",
+    "adopt_refund",
     "approve_price",
+    "approve_refund",
     "bill",
     "bills_of",
     "bills_page",
     "channels_with_statements",
     "conclude_closed",
     "configure",
+    "deny_refund",
+    "explain_suspense",
     "issue_bill",
     "keep_statements_in",
     "ledger_check",
@@ -51,8 +66,15 @@ __all__ = [
     "receive_notice",
     "receive_packet",
     "reconciliation",
-    "refunds_due",
+    "record_offline_refund",
+    "refunds_for_people",
+    "refunds_page",
+    "refunds_unfinished",
     "reopen_bill",
+    "repair_abnormal_refund",
+    "request_refund",
+    "request_refund_of_bill",
+    "retry_refund",
     "start_payment",
     "void_bills",
 ]

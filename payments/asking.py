@@ -26,7 +26,7 @@ async def work_on(payment_no: str) -> Effect:
         return await send(payment_no) if await _begin_sending(payment_no) else Effect.NOTHING
     if attempt.state == AttemptState.SENDING and not pacing.stale(attempt):
         return Effect.NOTHING  # another process's live call
-    effect = await (_close(attempt) if attempt.state == AttemptState.CLOSING else _ask(attempt))
+    effect = await (_close(attempt) if attempt.state == AttemptState.CLOSING else ask(attempt))
     if effect is Effect.RESEND:
         effect = await send(payment_no)
     # What the answer asked for is done in the same visit, once: an order past its end, or one whose bill was given up.
@@ -95,7 +95,8 @@ async def _begin_sending(payment_no: str) -> bool:
         return True
 
 
-async def _ask(attempt: Attempt) -> Effect:
+async def ask(attempt: Attempt) -> Effect:
+    """Asks the channel about an attempt in whatever state and applies the answer."""
     gateway = runtime.gateway(attempt.channel)
     evidence = await _called(gateway, attempt, EvidenceKind.QUERY, lambda: gateway.query(_order(attempt)))
     return await settlement.apply_evidence(evidence)
@@ -112,7 +113,7 @@ async def _close(attempt: Attempt) -> Effect:
     if result.outcome is CloseOutcome.CLOSED:
         done = _blank(attempt, EvidenceKind.REPLY, Outcome.CLOSED, "")
         return await settlement.apply_evidence(replace(done, proven=True))
-    return await _ask(attempt)
+    return await ask(attempt)
 
 
 async def _called(

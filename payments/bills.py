@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from kernel import clock, db, ids, outbox
+from kernel import clock, db, ids
 from kernel.problems import Conflict, NotFound, Problem
-from payments import ledger, prices, transitions
-from payments.models import Attempt, Bill, BillLine, RefundDue
+from payments import ledger, prices, refunds, transitions
+from payments.models import Attempt, Bill, BillLine
 from payments.money import CURRENCY, checked_fen
-from payments.states import ACTIVE, SYSTEM, UNIT, BillAction, BillState
+from payments.states import ACTIVE, SETTLED, SYSTEM, UNIT, BillAction, BillState
 
-BILL_REFUND_DUE = "bill.refund_due"
 EXPIRY_GRACE_SECONDS = 60
 
 
@@ -141,23 +140,6 @@ async def attempt_ended(bill: Bill) -> None:
         await _expire(bill)
 
 
-async def owe_back(bill: Bill, attempt: Attempt, *, amount_fen: int, cause: str, source: str) -> None:
-    """Records money we owe back, once per attempt and cause, and tells whoever explains it to the payer."""
-    key = f"{attempt.payment_no}:{cause}"
-    if await RefundDue.filter(dedupe_key=key).exists():
-        return
-    await RefundDue.create(
-        dedupe_key=key, bill_id=bill.id, attempt_id=attempt.id, amount_fen=checked_fen(amount_fen), cause=cause,
-        source=source, state="due",
-    )  # fmt: skip
-    await outbox.publish(
-        BILL_REFUND_DUE,
-        key=f"{BILL_REFUND_DUE}:{key}",
-        payload={"bill_no": bill.bill_no, "subject": bill.subject, "amount_fen": amount_fen, "cause": cause},
-        lane=f"bill:{bill.bill_no}",
-    )
-
-
 def _check(kind: str, lines: Sequence[Line], expires_at: datetime, late_policy: str) -> None:
     if kind not in prices.KINDS:
         raise BillRefused("收费类别不存在")
@@ -236,16 +218,12 @@ async def _void(bill: Bill, reason: str) -> None:
 
 
 async def _owe_applied_money(bill: Bill) -> None:
-    """What each attempt paid into the bill, read from the ledger, is owed back to its payer."""
-    rows = await db.fetch(
-        "SELECT t.payment_no, -SUM(e.amount_fen) AS applied FROM payments_ledger_entry e "
-        "JOIN payments_ledger_txn t ON t.id = e.txn_id JOIN payments_ledger_account a ON a.id = e.account_id "
-        "WHERE a.code = ? AND t.kind = 'pay' GROUP BY t.payment_no ORDER BY t.payment_no",
-        ledger.bill_due(bill.bill_no).code,
-    )
-    for row in rows:
-        attempt = await Attempt.get(payment_no=row["payment_no"])
-        await owe_back(bill, attempt, amount_fen=int(row["applied"]), cause="withdrawal", source="income")
+    """What each attempt paid into the bill and nobody gave back yet is owed back to its payer."""
+    settled = Attempt.filter(bill_id=bill.id, state__in=[str(s) for s in SETTLED]).order_by("id")
+    for attempt in await (settled.select_for_update(no_key=True) if db.engine() == "postgres" else settled):
+        left = await refunds.left_of_income(bill, attempt)
+        if left > 0:
+            await refunds.owe_back(bill, attempt, amount_fen=left, cause="withdrawal", source="income")
 
 
 async def _withdraw(bill: Bill) -> None:

@@ -2,7 +2,7 @@
 
 from kernel.jobs import Job
 from kernel.outbox import Topic
-from payments import certificates, janitor, notices, reconciliation
+from payments import certificates, janitor, notices, reconciliation, refund_janitor
 
 # The inboxes of the channels this product can be configured with.
 _PARTNERS = ("wechat-pay", "unified-pay")
@@ -32,6 +32,7 @@ SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {}
 
 JOBS: tuple[Job, ...] = (
     Job(name="payments.check_attempts", every_seconds=5, run=janitor.check_attempts, timeout_seconds=60),
+    Job(name="payments.check_refunds", every_seconds=5, run=refund_janitor.check_refunds, timeout_seconds=60),
     Job(name="payments.expire_bills", every_seconds=60, run=janitor.expire_bills, timeout_seconds=60),
     Job(name="payments.refresh_keys", every_seconds=12 * 3600, run=janitor.refresh_keys, timeout_seconds=60),
     Job(name="payments.check_ledger", every_seconds=24 * 3600, run=janitor.check_ledger, timeout_seconds=600),

@@ -3,9 +3,10 @@
 import msgspec
 
 from kernel import db
-from payments import guards, states
+from payments import guards, states, transitions
 from payments.models import Attempt, Bill
-from payments.states import ACTIVE, SETTLED, BillFacts, BillState
+from payments.refund_invariants import RULES
+from payments.states import ACTIVE, SETTLED, BillState
 
 _SIDE = "CASE WHEN a.kind IN ('asset', 'expense') THEN 1 ELSE -1 END"
 
@@ -39,7 +40,7 @@ _RULES: tuple[tuple[str, str], ...] = (
     (
         "a paid attempt has no posting of its amount, or an unpaid one has one",
         "SELECT p.payment_no AS what FROM payments_attempt p LEFT JOIN payments_ledger_txn t "
-        "ON t.payment_no = p.payment_no AND t.kind = 'pay' LEFT JOIN payments_ledger_entry e ON e.txn_id = t.id AND e.amount_fen > 0 "
+        "ON t.payment_no = p.payment_no AND t.kind IN ('pay', 'explain') LEFT JOIN payments_ledger_entry e ON e.txn_id = t.id AND e.amount_fen > 0 "
         "GROUP BY p.id, p.payment_no, p.state, p.amount_fen HAVING "
         "(p.state IN ({settled}) AND COALESCE(SUM(e.amount_fen), 0) <> p.amount_fen) "
         "OR (p.state NOT IN ({settled}) AND COUNT(t.id) > 0)",
@@ -48,12 +49,6 @@ _RULES: tuple[tuple[str, str], ...] = (
         "more than one settlement of one transaction of the channel",
         "SELECT channel || ':' || channel_txn_id AS what FROM payments_attempt WHERE channel_txn_id IS NOT NULL "
         "GROUP BY channel, channel_txn_id HAVING COUNT(*) > 1",
-    ),
-    (
-        "surplus of an attempt and what we say we owe back differ",
-        "SELECT a.code AS what FROM payments_ledger_account a LEFT JOIN payments_attempt p ON 'surplus:' || p.payment_no = a.code "
-        "LEFT JOIN payments_refund_due r ON r.attempt_id = p.id AND r.source = 'surplus' AND r.state = 'due' "
-        "WHERE a.code LIKE 'surplus:%' GROUP BY a.id, a.code, a.balance_fen HAVING a.balance_fen <> COALESCE(SUM(r.amount_fen), 0)",
     ),
     (
         "an attempt's slot does not match its state",
@@ -83,9 +78,8 @@ class LedgerReport(msgspec.Struct, frozen=True, kw_only=True):
 async def ledger_check() -> LedgerReport:
     """Checks every invariant over all rows and whether the database still refuses to change the ledger."""
     found: list[str] = []
-    lists = {"settled": _quoted(SETTLED), "active": _quoted(ACTIVE)}
-    for text, sql in _RULES:
-        rows = await db.fetch(sql.replace("{settled}", lists["settled"]).replace("{active}", lists["active"]))
+    for text, sql in (*_RULES, *RULES):
+        rows = await db.fetch(sql.replace("{settled}", _quoted(SETTLED)).replace("{active}", _quoted(ACTIVE)))
         found += [f"{text}: {row['what']}" for row in rows]
     found += await _states()
     missing = await missing_guards()
@@ -111,18 +105,7 @@ async def _states() -> list[str]:
             return found
         last = page[-1].id
         for bill in page:
-            rest = await _rest(bill)
-            facts = BillFacts(
-                published=bill.published_at is not None,
-                withdrawn=bill.withdrawn_at is not None,
-                expired=bill.expired_at is not None,
-                due_fen=bill.due_fen,
-                paid_fen=bill.due_fen - rest,
-            )
-            if bill.state not in (
-                BillState.PART_REFUNDED,
-                BillState.REFUNDED,
-            ) and bill.state != states.derive_bill_state(facts):
+            if bill.state != states.derive_bill_state(await transitions.facts(bill)):
                 found.append(f"stored state of a bill differs from its ledger: {bill.bill_no}")
             if bill.state in (BillState.WITHDRAWN, BillState.EXPIRED) and await _has_active(bill):
                 found.append(f"a bill that is over has an open attempt: {bill.bill_no}")
@@ -130,11 +113,6 @@ async def _states() -> list[str]:
 
 async def _has_active(bill: Bill) -> bool:
     return await Attempt.filter(bill_id=bill.id, state__in=[str(s) for s in ACTIVE]).exists()
-
-
-async def _rest(bill: Bill) -> int:
-    rows = await db.fetch("SELECT balance_fen FROM payments_ledger_account WHERE code = ?", f"bill:{bill.bill_no}:due")
-    return int(rows[0]["balance_fen"]) if rows else bill.due_fen
 
 
 async def present_guards() -> list[str]:

@@ -53,6 +53,16 @@ def surplus(payment_no: str) -> Account:
     return Account(f"surplus:{payment_no}", "liability", bounded=True)
 
 
+def refund_reserved() -> Account:
+    """Money set aside for refunds that were approved and are not over. Unbounded: every refund of the county posts here."""
+    return Account("refund:reserved", "liability")
+
+
+def bank(unit_code: str) -> Account:
+    """The bank account of a unit, as far as refunds are paid from it by hand."""
+    return Account(f"bank:{unit_code}", "asset", unit_code)
+
+
 def suspense(channel: str) -> Account:
     """Verified money that nobody could assign yet."""
     return Account(f"suspense:{channel}", "liability")
@@ -76,6 +86,7 @@ async def post(
     entries: Sequence[Entry],
     bill_no: str | None = None,
     payment_no: str | None = None,
+    refund_no: str | None = None,
 ) -> bool:
     """Writes one balanced transaction inside the caller's database transaction.
 
@@ -85,9 +96,9 @@ async def post(
         raise LedgerError("a posting belongs to the transaction of its fact")
     _check(entries)
     rows = await db.fetch(
-        "INSERT INTO payments_ledger_txn (kind, dedupe_key, bill_no, payment_no, occurred_at, created_at) "
-        "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (dedupe_key) DO NOTHING RETURNING id",
-        kind, dedupe_key, bill_no, payment_no, db.at(occurred_at), db.at(clock.now()),
+        "INSERT INTO payments_ledger_txn (kind, dedupe_key, bill_no, payment_no, refund_no, occurred_at, created_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (dedupe_key) DO NOTHING RETURNING id",
+        kind, dedupe_key, bill_no, payment_no, refund_no, db.at(occurred_at), db.at(clock.now()),
     )  # fmt: skip
     if not rows:
         return False

@@ -1,4 +1,4 @@
-"""Rows of the payment slice: price list, bills, attempts, evidence, ledger, money owed back, differences. No behaviour."""
+"""Rows of the payment slice: price list, bills, attempts, evidence, ledger, refunds, differences. No behaviour."""
 
 from datetime import date, datetime
 
@@ -132,7 +132,7 @@ class Attempt(Row):
 
 
 class EvidenceRow(Row):
-    """One verified statement from outside about an attempt, and what it changed. Insert only."""
+    """One verified statement from outside about an attempt or one of its refunds, and what it changed. Insert only."""
 
     attempt: fields.ForeignKeyNullableRelation[Attempt] = fields.ForeignKeyField(
         "payments.Attempt", related_name="evidence", null=True, on_delete=fields.RESTRICT
@@ -141,6 +141,7 @@ class EvidenceRow(Row):
     kind = fields.CharField(max_length=12)
     source_id = fields.CharField(max_length=80)
     payment_no = fields.CharField(max_length=64)
+    refund_no = fields.CharField(max_length=64, null=True)
     channel_txn_id = fields.CharField(max_length=64, null=True)
     outcome = fields.CharField(max_length=16)
     amount_fen = fields.BigIntField(null=True)
@@ -177,6 +178,7 @@ class LedgerTxn(Row):
     dedupe_key = fields.CharField(max_length=120, unique=True)
     bill_no = fields.CharField(max_length=32, null=True)
     payment_no = fields.CharField(max_length=64, null=True)
+    refund_no = fields.CharField(max_length=64, null=True)
     occurred_at: datetime = UtcDatetimeField()
 
     class Meta:
@@ -184,6 +186,7 @@ class LedgerTxn(Row):
         indexes = [
             Index(fields=("bill_no",), name="payments_ledger_txn_bill"),
             Index(fields=("payment_no",), name="payments_ledger_txn_payment"),
+            Index(fields=("refund_no",), name="payments_ledger_txn_refund"),
         ]
 
 
@@ -206,36 +209,64 @@ class LedgerEntry(Row):
         ]
 
 
-class RefundDue(Row):
-    """Money we hold and owe back, with its cause. The refund work executes it and fills `refund_no`."""
+class Refund(Row):
+    """One return of money from one attempt. `refund_no` is the number the channel knows it by, and a failed one is followed by a new row."""
 
-    dedupe_key = fields.CharField(max_length=80, unique=True)
+    refund_no = fields.CharField(max_length=64, unique=True)
+    dedupe_key = fields.CharField(max_length=120, null=True, unique=True)  # of automatic ones: attempt and cause
     bill: fields.ForeignKeyRelation[Bill] = fields.ForeignKeyField(
-        "payments.Bill", related_name="refunds_due", on_delete=fields.RESTRICT
+        "payments.Bill", related_name="refunds", on_delete=fields.RESTRICT
     )
     bill_id: int
     attempt: fields.ForeignKeyRelation[Attempt] = fields.ForeignKeyField(
-        "payments.Attempt", related_name="refunds_due", on_delete=fields.RESTRICT
+        "payments.Attempt", related_name="refunds", on_delete=fields.RESTRICT
     )
     attempt_id: int
+    follows: fields.ForeignKeyNullableRelation["Refund"] = fields.ForeignKeyField(
+        "payments.Refund", related_name="followers", null=True, on_delete=fields.RESTRICT
+    )
+    follows_id: int | None
+    channel = fields.CharField(max_length=16)
     amount_fen = fields.BigIntField()
-    cause = fields.CharField(max_length=16)  # surplus | late | withdrawal
+    currency = fields.CharField(max_length=3)
+    cause = fields.CharField(max_length=16)
     source = fields.CharField(max_length=8)  # surplus | income: which account pays it back
-    state = fields.CharField(max_length=12)  # due; the refund work adds the rest
-    refund_no = fields.CharField(max_length=64, null=True)
+    way = fields.CharField(max_length=8, default="channel")  # channel | offline | adopted (made on the merchant site)
+    automatic = fields.BooleanField(default=False)  # owed by rule: nobody decides about it
+    rule_ref = fields.CharField(max_length=120, null=True)
+    reason = fields.TextField(null=True)  # sealed: a person's own words
+    state = fields.CharField(max_length=16)
+    requested_by = fields.CharField(max_length=64)
+    decided_by = fields.CharField(max_length=64, null=True)
+    document = fields.CharField(max_length=200, null=True)  # what an offline payment or a decision stands on
+    request_body = fields.TextField(null=True)  # sealed, resent byte for byte
+    channel_refund_id = fields.CharField(max_length=64, null=True)
+    reopened = fields.BooleanField(default=False)  # the amount is due again: a part payment went back
+    sent_at: datetime | None = UtcDatetimeField(null=True)
+    sends = fields.IntField(default=0)
+    ladder_from_at: datetime | None = UtcDatetimeField(null=True)
+    next_check_at: datetime | None = UtcDatetimeField(null=True)
+    checks = fields.IntField(default=0)
+    last_error = fields.CharField(max_length=120, null=True)
+    review_required = fields.BooleanField(default=False)
+    finished_at: datetime | None = UtcDatetimeField(null=True)
+    event_seq = fields.IntField(default=0)
 
     class Meta:
-        table = "payments_refund_due"
+        table = "payments_refund"
         indexes = [
-            Index(fields=("bill_id",), name="payments_refund_due_bill"),
-            Index(fields=("attempt_id",), name="payments_refund_due_attempt"),
+            Index(fields=("bill_id", "id"), name="payments_refund_bill"),
+            Index(fields=("attempt_id", "id"), name="payments_refund_attempt"),
+            Index(fields=("follows_id",), name="payments_refund_follows"),
+            Index(fields=("next_check_at", "id"), name="payments_refund_check"),
+            Index(fields=("state", "id"), name="payments_refund_state"),
         ]
 
 
 class PaymentEvent(Row):
-    """One state change of one bill or attempt. Insert only, numbered without gaps."""
+    """One state change of one bill, attempt or refund. Insert only, numbered without gaps."""
 
-    object_kind = fields.CharField(max_length=8)  # bill | attempt
+    object_kind = fields.CharField(max_length=8)  # bill | attempt | refund
     object_no = fields.CharField(max_length=32)
     seq = fields.IntField()
     action = fields.CharField(max_length=20)

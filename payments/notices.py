@@ -8,7 +8,7 @@ import structlog
 from kernel import clock, db, inbox, metrics
 from kernel.outbox import Delivery, Permanent
 from kernel.problems import DatabaseUnavailable
-from payments import differences, paycodes, runtime, settlement
+from payments import differences, paycodes, refund_asking, refund_settlement, runtime, settlement
 from payments.gateways.base import Ack, PaymentGateway, Refusal, Rejected, VerifiedNotice
 
 log = structlog.get_logger(__name__)
@@ -43,6 +43,9 @@ async def handle(delivery: Delivery) -> None:
     notice = gateway.open_stored(message.body)
     if isinstance(notice, Rejected):
         raise Permanent(f"a stored notice does not open: {notice.reason}")
+    if notice.refund_no is not None and notice.payment_no is not None:
+        # It may have overtaken the payment's own notice: first the payment is known, then what came of it.
+        await refund_asking.settle_payment_first(channel=gateway.channel, payment_no=notice.payment_no)
     async with db.transaction():
         note = await _effect(gateway, notice)
         await inbox.mark_handled(message.id, note)
@@ -55,16 +58,8 @@ async def _effect(gateway: PaymentGateway, notice: VerifiedNotice) -> str:
     if notice.ask_about is not None:
         await paycodes.ask_soon(gateway.channel, notice.ask_about)
         return "asked"
-    if notice.refund_no is not None:
-        # We have asked for no refund yet: somebody made it by hand on the merchant site.
-        await differences.record(
-            differences.REFUND_CHANNEL_ONLY,
-            f"{gateway.channel}:{notice.refund_no}",
-            channel=gateway.channel,
-            payment_no=notice.payment_no,
-            detail=f"渠道通知了本系统没有发起的退款（{notice.event_type}）",
-        )
-        return "refund not ours"
+    if notice.refund is not None:
+        return str(await refund_settlement.apply_refund_evidence(notice.refund))
     return "ignored"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from kernel import db
 from kernel.problems import NotFound
 from payments import ledger, runtime, views
-from payments.models import Attempt, Bill, BillLine, Difference, RefundDue
+from payments.models import Attempt, Bill, BillLine, Difference, Refund
 from payments.states import BillState
 from payments.views import BillView, PaymentView
 
@@ -57,7 +57,7 @@ async def payment(*, owner_ref: str, payment_no: str) -> PaymentView:
     if attempt is None:
         raise NotFound("没有找到这笔支付")
     row = await Bill.get(id=attempt.bill_id)
-    owed = await RefundDue.filter(attempt_id=attempt.id)
+    owed = await Refund.filter(attempt_id=attempt.id).order_by("id")
     return views.payment_view(attempt, row, owed, action_life_seconds=action_life(attempt))
 
 
@@ -78,23 +78,6 @@ async def open_differences(*, limit: int = 100) -> list[dict[str, Any]]:
     ]
 
 
-async def refunds_due(*, limit: int = 100) -> list[dict[str, Any]]:
-    """Money that is owed back and nobody has paid back yet, oldest first: finance works it off by payment number."""
-    rows = await RefundDue.filter(state="due").order_by("id").limit(limit).prefetch_related("attempt", "bill")
-    return [
-        {
-            "payment_no": row.attempt.payment_no,
-            "channel_txn_id": row.attempt.channel_txn_id,
-            "bill_no": row.bill.bill_no,
-            "subject": row.bill.subject,
-            "amount_fen": row.amount_fen,
-            "cause": row.cause,
-            "since_at": row.created_at,
-        }
-        for row in rows
-    ]
-
-
 def action_life(attempt: Attempt) -> int:
     """How long the attempt's client action may be used; a channel that was switched off shows none that is old."""
     can = runtime.capabilities(attempt.channel, attempt.product)
@@ -107,14 +90,14 @@ async def _views(rows: Sequence[Bill]) -> list[BillView]:
     keys = [row.id for row in rows]
     lines = await BillLine.filter(bill_id__in=keys).order_by("id")
     attempts = await Attempt.filter(bill_id__in=keys).order_by("id")
-    owed = await RefundDue.filter(bill_id__in=keys).order_by("id")
+    refunds = await Refund.filter(bill_id__in=keys).order_by("id")
     rest = await _rest([row.bill_no for row in rows])
     return [
         views.bill_view(
             row,
             [line for line in lines if line.bill_id == row.id],  # type: ignore[attr-defined]
             [attempt for attempt in attempts if attempt.bill_id == row.id],
-            [due for due in owed if due.bill_id == row.id],
+            [refund for refund in refunds if refund.bill_id == row.id],
             paid_fen=0 if row.state == BillState.WITHDRAWN else row.due_fen - rest.get(row.bill_no, row.due_fen),
             action_life=action_life,
             channels=_ways(row, rest.get(row.bill_no, row.due_fen)),

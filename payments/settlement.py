@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from kernel import clock, crypto, db
-from payments import bills, differences, ledger, pacing, paycodes, runtime, transitions
+from payments import bills, differences, ledger, pacing, paycodes, refunds, runtime, transitions
 from payments.gateways.base import Evidence, EvidenceKind, Outcome, describe
 from payments.models import Attempt, Bill
 from payments.states import ACTIVE, CHANNEL, OPERATOR, SETTLED, AttemptAction, AttemptState, BillState
@@ -288,7 +288,7 @@ async def _after_money(scene: _Scene, *, applied: int, excess: int) -> None:
         for sibling in await bills.active_attempts(bill):
             await transitions.want_close(sibling, by=scene.by, reason="paid by another attempt")
     if excess:
-        await bills.owe_back(bill, attempt, amount_fen=excess, cause=cause, source="surplus")
+        await refunds.owe_back(bill, attempt, amount_fen=excess, cause=cause, source="surplus")
     await bills.attempt_ended(bill)
 
 

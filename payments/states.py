@@ -29,14 +29,16 @@ VOCABULARY: dict[str, PublicStatus] = {
         PublicStatus("unpaid", "待缴费", False, "请在截止时间前完成缴费"),
         PublicStatus("ongoing", "缴费处理中", False, "正在向支付渠道核实，请勿重复支付"),
         PublicStatus("paid", "已缴费", True, "缴费已完成，无需再次缴费"),
-        PublicStatus("duplicated", "重复缴费", False, "您已缴费成功，多付的款项由收款单位人工办理退款，您无需操作"),
+        PublicStatus("duplicated", "重复缴费", False, "您已缴费成功，多付的款项正在原路退回，您无需操作"),
         PublicStatus("expired", "已过期", False, "缴费期限已过，请联系办事窗口重新开通"),
         PublicStatus("unavailable", "暂不能缴费", False, "缴费单尚未开放，请稍后再看"),
         PublicStatus("cancelled", "已取消", True, "这笔缴费已取消，无需缴费"),
-        PublicStatus("refunding", "待退款", False, "退款处理中，由收款单位人工办理，您无需操作"),
-        PublicStatus("refunded", "已退款", True, "款项已原路退回"),
+        PublicStatus(
+            "refunding", "退款中", False, "款项正在原路退回，零钱一般几分钟、银行卡一般 1 至 3 个工作日到账，您无需操作"
+        ),
+        PublicStatus("refunded", "已退款", True, "款项已退还，如未收到请联系收款单位"),
         PublicStatus("part_paid", "部分缴费", False, "请继续缴纳剩余金额"),
-        PublicStatus("part_refunded", "部分退款", True, "部分款项已原路退回"),
+        PublicStatus("part_refunded", "部分退款", True, "部分款项已退还，如未收到请联系收款单位"),
         PublicStatus("waived", "免缴", True, "无需缴费"),
     )
 }

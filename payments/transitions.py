@@ -1,11 +1,24 @@
-"""The only place that changes the state of a bill or an attempt: table, row, numbered event, and the events others hear of."""
+"""The only place that changes the state of a bill, an attempt or a refund: table, row, numbered event, and the events others hear of."""
 
-from kernel import clock, outbox
+import hashlib
+
+from kernel import clock, db, outbox
 from payments import ledger, states
-from payments.models import Attempt, Bill, PaymentEvent
+from payments.models import Attempt, Bill, PaymentEvent, Refund
+from payments.refund_states import REFUND, RESERVED, SUCCEEDED, RefundAction, RefundState
 from payments.states import ACTIVE, ATTEMPT, BILL, AttemptAction, AttemptState, BillAction, BillFacts, BillState
 
 BILL_PAID = "bill.paid"
+REFUND_SUCCEEDED, REFUND_FAILED, REFUND_DENIED = "refund.succeeded", "refund.failed", "refund.denied"
+_NEWS = {
+    RefundState.SUCCESS: REFUND_SUCCEEDED,
+    RefundState.SUCCESS_OFFLINE: REFUND_SUCCEEDED,
+    RefundState.FAILED: REFUND_FAILED,
+    RefundState.ABNORMAL: REFUND_FAILED,
+    RefundState.DENIED: REFUND_DENIED,
+}
+_HISTORY_NO = 32
+_MAY_BE_BACK = (BillState.PAID, BillState.PART_REFUNDED, BillState.REFUNDED)
 
 
 async def step_attempt(
@@ -43,6 +56,46 @@ async def step_bill(
         )
 
 
+async def step_refund(
+    bill: Bill,
+    refund: Refund,
+    action: RefundAction,
+    *,
+    by: str,
+    note: str | None = None,
+    evidence_id: int | None = None,
+) -> None:
+    """Moves a locked refund of a locked bill and tells the world of its end. Raises IllegalTransition."""
+    source = RefundState(refund.state)
+    target = RefundState(REFUND.step(source, action, by=by))
+    refund.state = target
+    if target not in RESERVED:
+        refund.next_check_at = None
+    if target in SUCCEEDED:
+        refund.finished_at = clock.now()
+    refund.event_seq += 1
+    await refund.save()
+    await _record("refund", refund, action=action, source=source, by=by, note=note, evidence_id=evidence_id)
+    topic = _NEWS.get(target)
+    if topic is not None and target is not source:
+        await outbox.publish(
+            topic,
+            key=f"{topic}:{refund.refund_no}:{refund.event_seq}",
+            payload={
+                "refund_no": refund.refund_no, "bill_no": bill.bill_no, "subject": bill.subject,
+                "amount_fen": refund.amount_fen, "cause": refund.cause, "state": str(target),
+            },
+            lane=f"bill:{bill.bill_no}",
+        )  # fmt: skip
+
+
+async def note_refund(refund: Refund, action: str, *, by: str, note: str) -> None:
+    """Writes into a locked refund's history what did not move it: a refused decision, a retry of a person."""
+    refund.event_seq += 1
+    await refund.save(update_fields=["event_seq"])
+    await _record("refund", refund, action=action, source=refund.state, by=by, note=note, evidence_id=None)
+
+
 async def derive(bill: Bill, *, by: str, evidence_id: int | None = None) -> None:
     """Brings a locked bill to the state its ledger means."""
     target = states.derive_bill_state(await facts(bill))
@@ -60,7 +113,18 @@ async def facts(bill: Bill) -> BillFacts:
         expired=bill.expired_at is not None,
         due_fen=bill.due_fen,
         paid_fen=bill.due_fen - rest,
+        back_fen=await _back(bill) if bill.state in _MAY_BE_BACK else 0,
     )
+
+
+async def _back(bill: Bill) -> int:
+    """What went back to the payer out of the unit's income and is not due again."""
+    rows = await db.fetch(
+        "SELECT COALESCE(SUM(amount_fen), 0) AS back FROM payments_refund "
+        "WHERE bill_id = ? AND source = 'income' AND NOT reopened AND state IN (?, ?)",
+        bill.id, *(str(state) for state in SUCCEEDED),
+    )  # fmt: skip
+    return int(rows[0]["back"])
 
 
 async def want_close(attempt: Attempt, *, by: str, reason: str) -> None:
@@ -85,7 +149,7 @@ async def want_close(attempt: Attempt, *, by: str, reason: str) -> None:
 
 async def _record(
     kind: str,
-    row: Attempt | Bill,
+    row: Attempt | Bill | Refund,
     *,
     action: str,
     source: str,
@@ -96,7 +160,7 @@ async def _record(
     """One numbered event per change; the unique number would expose two writers at once."""
     await PaymentEvent.create(
         object_kind=kind,
-        object_no=row.payment_no if isinstance(row, Attempt) else row.bill_no,
+        object_no=history_no(row),
         seq=row.event_seq,
         action=str(action),
         source=str(source),
@@ -105,3 +169,9 @@ async def _record(
         note=note[:120] if note else None,
         evidence_id=evidence_id,
     )
+
+
+def history_no(row: Attempt | Bill | Refund) -> str:
+    """Under which number the history of a row is kept; a number of the merchant site may be longer than ours."""
+    number = row.refund_no if isinstance(row, Refund) else row.payment_no if isinstance(row, Attempt) else row.bill_no
+    return number if len(number) <= _HISTORY_NO else hashlib.sha256(number.encode()).hexdigest()[:_HISTORY_NO]

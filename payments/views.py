@@ -8,8 +8,9 @@ import msgspec
 
 from kernel import clock
 from payments import runtime
-from payments.models import Attempt, Bill, BillLine, RefundDue
-from payments.states import ACTIVE, ATTEMPT, BILL, VOCABULARY, AttemptState, BillState, PublicStatus
+from payments.models import Attempt, Bill, BillLine, Refund
+from payments.refund_states import CAUSES, NEXT_STEPS, REFUND, RESERVED, SUCCEEDED, RefundState
+from payments.states import ACTIVE, ATTEMPT, BILL, SETTLED, VOCABULARY, AttemptState, BillState, PublicStatus
 
 
 class BillLineView(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,14 +23,20 @@ class BillLineView(msgspec.Struct, frozen=True, kw_only=True):
     amount_fen: int
 
 
-class RefundDueView(msgspec.Struct, frozen=True, kw_only=True):
-    """Money that is owed back to the payer."""
+class RefundView(msgspec.Struct, frozen=True, kw_only=True):
+    """Money on its way back to the payer, or the request for it; amounts in fen."""
 
+    refund_no: str
     payment_no: str
     amount_fen: int
     cause: str
     cause_label: str
+    status: str
+    label: str
+    finished: bool
+    next_step: str
     since_at: datetime
+    finished_at: datetime | None = None
 
 
 class ClientAction(TypedDict, total=False):
@@ -85,10 +92,9 @@ class BillView(msgspec.Struct, frozen=True, kw_only=True):
     issued_at: datetime
     lines: list[BillLineView]
     payments: list[PaymentView]
-    refunds_due: list[RefundDueView]
+    refunds: list[RefundView]
 
 
-_CAUSES = {"surplus": "重复缴费", "late": "缴费单失效后到账", "withdrawal": "事项已撤回或未办成"}
 _REVIEW = "这笔支付正在人工核对，请勿重复支付"
 _TRY_AGAIN = "这次没有支付成功，可以重新发起支付"
 
@@ -102,17 +108,20 @@ def takes_payment(bill: Bill) -> bool:
     )
 
 
-def bill_status(bill: Bill, attempts: Sequence[Attempt], owed: Sequence[RefundDue]) -> PublicStatus:
+def bill_status(bill: Bill, attempts: Sequence[Attempt], refunds: Sequence[Refund]) -> PublicStatus:
     """The public word of a bill. While anything is open at a channel an unpaid bill is "ongoing", never "paid" or "failed"."""
-    causes = {row.cause for row in owed if row.state == "due"}
+    under_way = going_back(refunds)
+    if bill.state in (BillState.PAID, BillState.PART_REFUNDED, BillState.REFUNDED) and under_way:
+        # What belongs to the bill goes back, or only what was paid too much.
+        return VOCABULARY["refunding" if any(r.source == "income" for r in under_way) else "duplicated"]
     if bill.state == BillState.PAID:
-        if "withdrawal" in causes:
-            return VOCABULARY["refunding"]
-        return VOCABULARY["duplicated"] if causes else VOCABULARY["paid"]
+        return VOCABULARY["paid"]
     if any(a.state in ACTIVE for a in attempts):
         return VOCABULARY["ongoing"]
-    if causes:
+    if under_way:
         return VOCABULARY["refunding"]
+    if bill.state == BillState.WITHDRAWN and any(r.state in SUCCEEDED for r in refunds):
+        return VOCABULARY["refunded"]
     if bill.void_reason is not None and bill.state in (BillState.OPEN, BillState.EXPIRED):
         return VOCABULARY["cancelled"]
     if bill.state == BillState.OPEN and clock.now() >= bill.expires_at:
@@ -120,14 +129,43 @@ def bill_status(bill: Bill, attempts: Sequence[Attempt], owed: Sequence[RefundDu
     return VOCABULARY[BILL.label(bill.state).status]
 
 
-def payment_view(attempt: Attempt, bill: Bill, owed: Sequence[RefundDue], *, action_life_seconds: int) -> PaymentView:
+def going_back(refunds: Sequence[Refund]) -> list[Refund]:
+    """Refunds that are promised and not over. A failed one is, until another took its place; a request is not decided yet."""
+    return [
+        r for r in refunds
+        if r.state in RESERVED
+        or (r.state == RefundState.FAILED and not _replaced(r, refunds))
+        or (r.state == RefundState.REQUESTED and r.automatic)
+    ]  # fmt: skip
+
+
+def refund_view(refund: Refund, payment_no: str) -> RefundView:
+    """One refund as its payer sees it."""
+    label = REFUND.label(refund.state)
+    word = VOCABULARY[label.status]
+    return RefundView(
+        refund_no=refund.refund_no,
+        payment_no=payment_no,
+        amount_fen=refund.amount_fen,
+        cause=refund.cause,
+        cause_label=CAUSES[refund.cause].label,
+        status=word.status,
+        label=label.label,
+        finished=label.finished,
+        next_step=NEXT_STEPS.get(RefundState(refund.state), word.next_step),
+        since_at=refund.created_at,
+        finished_at=refund.finished_at,
+    )
+
+
+def payment_view(attempt: Attempt, bill: Bill, refunds: Sequence[Refund], *, action_life_seconds: int) -> PaymentView:
     """One attempt as its payer sees it."""
     label = ATTEMPT.label(attempt.state)
     word = VOCABULARY[label.status]
     text, finished, step = label.label, label.finished, word.next_step
-    causes = {row.cause for row in owed if row.attempt_id == attempt.id and row.state == "due"}
-    if attempt.state == AttemptState.PAID and causes:
-        word = VOCABULARY["duplicated" if "surplus" in causes else "refunding"]
+    under_way = going_back([r for r in refunds if r.attempt_id == attempt.id])
+    if attempt.state in SETTLED and under_way:
+        word = VOCABULARY["duplicated" if any(r.cause == "surplus" for r in under_way) else "refunding"]
         text, finished, step = word.label, word.finished, word.next_step
     elif attempt.state in (AttemptState.REJECTED, AttemptState.CLOSED):
         # What comes next is said by the bill: paid another way, given up, past its deadline, or to be tried again.
@@ -156,14 +194,14 @@ def bill_view(
     bill: Bill,
     lines: Sequence[BillLine],
     attempts: Sequence[Attempt],
-    owed: Sequence[RefundDue],
+    refunds: Sequence[Refund],
     *,
     paid_fen: int,
     action_life: Callable[[Attempt], int],
     channels: list[str],
 ) -> BillView:
     """One bill with everything that belongs to it."""
-    word = bill_status(bill, attempts, owed)
+    word = bill_status(bill, attempts, refunds)
     numbers = {a.id: a.payment_no for a in attempts}
     return BillView(
         bill_no=bill.bill_no,
@@ -176,7 +214,7 @@ def bill_view(
         finished=word.finished,
         payable=takes_payment(bill),
         channels=channels,
-        next_step=_bill_step(word, attempts),
+        next_step=_bill_step(word, attempts, refunds),
         gross_fen=bill.gross_fen,
         waived_fen=bill.waived_fen,
         due_fen=bill.due_fen,
@@ -185,27 +223,27 @@ def bill_view(
         expires_at=bill.expires_at,
         issued_at=bill.created_at,
         lines=[_line_view(line) for line in lines],
-        payments=[payment_view(a, bill, owed, action_life_seconds=action_life(a)) for a in attempts],
-        refunds_due=[
-            RefundDueView(
-                payment_no=numbers.get(row.attempt_id, ""),
-                amount_fen=row.amount_fen,
-                cause=row.cause,
-                cause_label=_CAUSES[row.cause],
-                since_at=row.created_at,
-            )
-            for row in owed
-            if row.state == "due"
-        ],
+        payments=[payment_view(a, bill, refunds, action_life_seconds=action_life(a)) for a in attempts],
+        refunds=[refund_view(row, numbers.get(row.attempt_id, "")) for row in refunds if not _replaced(row, refunds)],
     )
 
 
-def _bill_step(word: PublicStatus, attempts: Sequence[Attempt]) -> str:
+def _replaced(refund: Refund, refunds: Sequence[Refund]) -> bool:
+    """A failed refund that another has taken the place of is history, not something to wait for."""
+    return refund.state == RefundState.FAILED and any(
+        r.follows_id == refund.id and r.state != RefundState.DENIED for r in refunds
+    )
+
+
+def _bill_step(word: PublicStatus, attempts: Sequence[Attempt], refunds: Sequence[Refund]) -> str:
     """Whoever left the cashier without paying may go on with the same order; whoever paid must not be told to pay."""
     open_states = {a.state for a in attempts if a.state in ACTIVE}
     under_review = any(a.review_required for a in attempts if a.state in ACTIVE)
     if under_review:
         return _REVIEW
+    stuck = [r for r in going_back(refunds) if r.state in (RefundState.FAILED, RefundState.ABNORMAL)]
+    if stuck and word.status in ("refunding", "duplicated"):
+        return NEXT_STEPS[RefundState(stuck[0].state)]
     if word.status == "ongoing" and open_states == {AttemptState.PENDING}:
         return "已发起支付，正在等待结果。如果刚才没有完成支付，可以继续支付同一笔订单"
     return word.next_step

@@ -25,10 +25,10 @@ async def _parked() -> list[str]:
         lines.append(f"事件 {review.project_no}:{review.seq}  {review.case_no or ''}  {review.type}  {review.note}")
     for difference in await payments.open_differences():
         lines.append(f"资金  {difference['class']}  {difference['payment_no'] or ''}  {difference['detail']}")
-    for due in await payments.refunds_due():
-        yuan = f"{due['amount_fen'] // 100}.{due['amount_fen'] % 100:02d}"
+    for refund in await payments.refunds_for_people():
         lines.append(
-            f"资金  应退  {due['payment_no']}  {yuan} 元  {due['cause']}  {due['subject']}  {due['channel_txn_id']}"
+            f"退款  {refund.refund_no}  {refund.amount_fen // 100}.{refund.amount_fen % 100:02d} 元  {refund.label}  "
+            f"{refund.cause_label}  {refund.last_error or ''}"
         )
     return lines
 

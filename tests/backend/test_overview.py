@@ -10,7 +10,7 @@ from backend.cases.ports import Shortcoming
 from backend.overview import next_action
 from kernel import clock
 from payments import bills_of
-from payments.views import RefundDueView
+from payments.views import RefundView
 from tests.backend.cases.conftest import world
 
 __all__ = ["world"]  # the fixture, for pytest
@@ -84,18 +84,22 @@ async def test_a_payment_that_was_started_is_finished_before_another_bill_is_sho
 
 
 async def test_money_owed_back_is_told_as_what_it_is(world):
-    """A clerk sends it back by hand: nothing here may sound as if it had already gone."""
+    """Until the channel has proved it, nothing here may sound as if it had already gone."""
     case_no = await world.submitted()
     await service.withdraw(actor=world.citizen, case_no=case_no, reason="", idem=None)
     detail = await details.detail(actor=world.citizen, case_no=case_no)
     (fee,) = await bills_of(f"case:{case_no}")
-    due = RefundDueView(
-        payment_no="P", amount_fen=1000, cause="withdrawal", cause_label="事项已撤回或未办成", since_at=clock.now()
-    )
-    owed = msgspec.structs.replace(fee, status="refunding", payable=False, refunds_due=[due])
+    due = RefundView(
+        refund_no="R", payment_no="P", amount_fen=1000, cause="withdrawal", cause_label="事项已撤回或未办成",
+        status="refunding", label="正在退款", finished=False, next_step="款项正在原路退回", since_at=clock.now(),
+    )  # fmt: skip
+    owed = msgspec.structs.replace(fee, status="refunding", payable=False, refunds=[due])
     found = next_action(detail, (owed,), (), None)
     assert (found.action, found.target) == ("none", fee.bill_no)
-    assert "退款处理中" in found.text and "10.00" in found.text and "原路" not in found.text
+    assert "退款处理中" in found.text and "10.00" in found.text and "已退还" not in found.text
+    back = msgspec.structs.replace(due, status="refunded", finished=True)
+    done = msgspec.structs.replace(owed, status="refunded", refunds=[back])
+    assert "已退还 10.00 元" in next_action(detail, (done,), (), None).text
 
 
 def test_the_story_is_in_order_even_when_partners_tell_whole_seconds():

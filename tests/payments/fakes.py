@@ -21,6 +21,7 @@ from payments.gateways.base import (
     VerifiedNotice,
 )
 from payments.gateways.statement_port import StatementPort
+from tests.payments.fake_refunds import FakeRefunds
 
 MERCHANT, APP = "1900000109", "wxd678efh567hg6787"
 _numbers = itertools.count(1)
@@ -69,6 +70,8 @@ class FakeChannel:
     @property
     def offered(self) -> tuple[str, ...]:
         return (self.product,)
+
+    refunds: FakeRefunds = field(default_factory=FakeRefunds)
 
     def order_body(self, draft: OrderDraft) -> bytes:
         return json.dumps({"no": draft.payment_no, "total": draft.amount_fen, "payer": draft.payer_id}).encode()

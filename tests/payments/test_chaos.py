@@ -10,7 +10,7 @@ import payments
 from kernel import db
 from kernel.problems import Problem
 from payments import janitor, ledger, settlement
-from payments.models import Attempt, Bill, RefundDue
+from payments.models import Attempt, Bill, Refund
 from payments.states import ACTIVE, SETTLED, BillState
 from tests.payments.conftest import OWNER, events
 
@@ -156,7 +156,7 @@ async def agrees(story: Story) -> None:
     }
     assert {a.payment_no for a in attempts if a.state in SETTLED} == paid_there
     assert not [a for a in attempts if a.state in ACTIVE]
-    owed = await RefundDue.filter(bill_id=bill.id)
+    owed = await Refund.filter(bill_id=bill.id)
     kept = 1000 * len(paid_there) - sum(row.amount_fen for row in owed)
     heard = [e for e in await events("bill.paid") if e["payload"]["bill_no"] == story.bill_no]
     assert len(heard) == (1 if bill.state == BillState.PAID else 0)

@@ -3,7 +3,7 @@
 import payments
 from kernel import db
 from payments import janitor, ledger, settlement
-from payments.models import Difference, RefundDue
+from payments.models import Difference, Refund
 from payments.states import AttemptState, BillState
 from tests.payments.conftest import OWNER, SUBJECT, events
 
@@ -45,8 +45,9 @@ async def test_two_payments_for_one_bill(books):
         first.payment_no: "paid",
         second.payment_no: "duplicated",
     }
-    assert [(r.payment_no, r.amount_fen, r.cause) for r in view.refunds_due] == [(second.payment_no, 1000, "surplus")]
-    assert await ledger.balance(ledger.surplus(second.payment_no)) == 1000
+    assert [(r.payment_no, r.amount_fen, r.cause) for r in view.refunds] == [(second.payment_no, 1000, "surplus")]
+    assert await ledger.balance(ledger.surplus(second.payment_no)) == 0
+    assert await ledger.turnover(ledger.refund_reserved()) == 1000
     assert len(await events("bill.paid")) == 1
     assert [e["payload"]["amount_fen"] for e in await events("bill.refund_due")] == [1000]
 
@@ -110,7 +111,7 @@ async def test_paid_while_the_matter_is_given_up(books):
     await janitor.check_attempts()
     assert (await books.bill(bill_no)).state == BillState.WITHDRAWN
     shown = await payments.bill(owner_ref=OWNER, bill_no=bill_no)
-    assert (shown.status, shown.refunds_due[0].cause) == ("refunding", "withdrawal")
+    assert (shown.status, shown.refunds[0].cause) == ("refunding", "withdrawal")
     assert await events("bill.paid") == []
     assert len(await events("bill.refund_due")) == 1
 
@@ -121,7 +122,7 @@ async def test_giving_up_a_paid_bill_owes_it_back_once(books):
     await void()
     await void("again")
     view = await payments.bill(owner_ref=OWNER, bill_no=bill_no)
-    assert (view.status, [r.cause for r in view.refunds_due]) == ("refunding", ["withdrawal"])
+    assert (view.status, [r.cause for r in view.refunds]) == ("refunding", ["withdrawal"])
     assert (await books.bill(bill_no)).state == BillState.PAID
     assert len(await events("bill.refund_due")) == 1
 
@@ -137,7 +138,7 @@ async def test_money_after_the_bill_expired_goes_back(books):
     books.channel.pay(view.payment_no)
     assert await settlement.apply_evidence(books.channel.notice(view.payment_no)) == "surplus"
     assert (await books.bill(bill_no)).state == BillState.EXPIRED
-    assert (await RefundDue.get()).cause == "late"
+    assert (await Refund.get()).cause == "late"
     assert (await payments.bill(owner_ref=OWNER, bill_no=bill_no)).status == "refunding"
 
 

@@ -51,8 +51,8 @@ async def test_finance_sees_what_is_owed_back(books) -> None:
     view = await books.start(bill_no)
     books.channel.pay(view.payment_no)
     await payments.payment(owner_ref=OWNER, payment_no=view.payment_no)
-    assert await payments.refunds_due() == []
+    assert await payments.refunds_unfinished() == []
     await payments.void_bills(subject=(await Bill.get(bill_no=bill_no)).subject, reason="已撤回")
-    (due,) = await payments.refunds_due()
-    assert (due["payment_no"], due["amount_fen"], due["cause"]) == (view.payment_no, 1000, "withdrawal")
+    (due,) = await payments.refunds_unfinished()
+    assert (due.payment_no, due.amount_fen, due.cause) == (view.payment_no, 1000, "withdrawal")
     assert (await readiness.waiting())["应退的款"].startswith("1 条")

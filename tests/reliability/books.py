@@ -93,7 +93,7 @@ class Audit:
         rows = await self.database.rows("SELECT subject, kind, state, due_fen FROM payments_bill")
         wanted = [(f"case:{case_no}", kind, "paid", fen) for case_no in self.case_nos for kind, fen in FEES_FEN.items()]
         self.once_each("bill", wanted, ((r["subject"], r["kind"], r["state"], r["due_fen"]) for r in rows))
-        self.must(await self.database.one("SELECT COUNT(*) FROM payments_refund_due") == 0, "money is owed back")
+        self.must(await self.database.one("SELECT COUNT(*) FROM payments_refund") == 0, "money is owed back")
         open_ones = await self.database.rows(
             "SELECT class_name, detail FROM payments_difference WHERE state = 'open' AND class_name NOT LIKE 'SECURITY%'"
         )

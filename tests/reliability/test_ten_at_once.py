@@ -122,7 +122,7 @@ async def test_withdrawing_ten_times_at_once_withdraws_once(house, town, press):
     database = Database(house.database_url)
     await campaign.drained(database, 40)
     assert await database.one("SELECT COUNT(*) FROM cases_event WHERE kind = 'withdraw'") == 1
-    owed = await database.rows("SELECT bill_id, amount_fen, cause FROM payments_refund_due ORDER BY amount_fen")
+    owed = await database.rows("SELECT bill_id, amount_fen, cause FROM payments_refund ORDER BY amount_fen")
     assert [(row["amount_fen"], row["cause"]) for row in owed] == [(600, "withdrawal"), (1000, "withdrawal")]
     sent = await database.rows("SELECT verb, state FROM onewindow_forwarding WHERE verb = 'case.withdraw'")
     assert [(row["verb"], row["state"]) for row in sent] == [("case.withdraw", "acknowledged")]
