@@ -9,7 +9,7 @@ import payments
 from backend.identity import queries as identity
 from miniprogram_api.endpoints import CITIZEN, Call, endpoint
 from miniprogram_api.pages import PageQuery
-from payments import BillView, PaymentView
+from payments import BillView, PaymentView, RefundView
 
 _TAG = "缴费"
 
@@ -40,6 +40,12 @@ class StartPayment(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ) = None
 
 
+class AskRefund(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Why the payer wants her money back."""
+
+    reason: Annotated[str, Meta(min_length=2, max_length=200, description="退费理由，2 到 200 个字")]
+
+
 @endpoint("GET", "/bills", summary="我的缴费单", tag=_TAG, roles=CITIZEN, query=PageQuery, answer=BillsPage)
 async def bills(call: Call) -> BillsPage:
     page, following = await payments.bills_page(
@@ -63,6 +69,16 @@ async def start_payment(call: Call, body: StartPayment) -> PaymentView:
         payer_openid=await _payer_id(call, body),
         payer_address=call.ip, idem=call.idem,
     )  # fmt: skip
+
+
+@endpoint(
+    "POST", "/bills/{bill_no}/refund-requests", summary="申请退费，由收款单位审核", tag=_TAG, roles=CITIZEN,
+    body=AskRefund, answer=RefundView, status=201, idempotent=True, limit="10/minute",
+)  # fmt: skip
+async def ask_refund(call: Call, body: AskRefund) -> RefundView:
+    return await payments.request_refund_of_bill(
+        owner_ref=call.actor.account_ref, bill_no=call.path["bill_no"], reason=body.reason, idem=call.idem
+    )
 
 
 @endpoint(

@@ -65,6 +65,8 @@ _RULES: tuple[tuple[str, str], ...] = (
     ),
 )
 
+_ALL_RULES = _RULES + RULES
+
 
 class LedgerReport(msgspec.Struct, frozen=True, kw_only=True):
     """What the check found; empty violations mean the books agree."""
@@ -78,7 +80,7 @@ class LedgerReport(msgspec.Struct, frozen=True, kw_only=True):
 async def ledger_check() -> LedgerReport:
     """Checks every invariant over all rows and whether the database still refuses to change the ledger."""
     found: list[str] = []
-    for text, sql in (*_RULES, *RULES):
+    for text, sql in _ALL_RULES:
         rows = await db.fetch(sql.replace("{settled}", _quoted(SETTLED)).replace("{active}", _quoted(ACTIVE)))
         found += [f"{text}: {row['what']}" for row in rows]
     found += await _states()

@@ -58,18 +58,13 @@ def refund_reserved() -> Account:
     return Account("refund:reserved", "liability")
 
 
-def bank(unit_code: str) -> Account:
-    """The bank account of a unit, as far as refunds are paid from it by hand."""
-    return Account(f"bank:{unit_code}", "asset", unit_code)
-
-
 def suspense(channel: str) -> Account:
     """Verified money that nobody could assign yet."""
     return Account(f"suspense:{channel}", "liability")
 
 
 def bank(unit_code: str) -> Account:
-    """Money of the channels that has arrived on a unit's bank account."""
+    """A unit's bank account: what channels settled to it, less refunds it paid by hand."""
     return Account(f"bank:{unit_code}", "asset", unit_code)
 
 

@@ -5,7 +5,7 @@ import asyncio
 import sys
 
 from backend import starting, wiring
-from backend.commands import database, desk, field_workers, operate, parcels, reconcile, window
+from backend.commands import database, desk, field_workers, operate, parcels, reconcile, refunds, window
 from backend.commands.chinese import Parser
 from backend.commands.terminal import Refused
 from kernel import config
@@ -17,7 +17,7 @@ def parser() -> argparse.ArgumentParser:
     """Every command with its Chinese help."""
     top = Parser(prog="python -m backend", description="掌上办 后台命令")
     commands = top.add_subparsers(dest="command", required=True, metavar="命令")
-    for module in (operate, database, field_workers, parcels, desk, window, reconcile):
+    for module in (operate, database, field_workers, parcels, desk, refunds, window, reconcile):
         module.add(commands)
     return top
 

@@ -20,6 +20,7 @@ PASSING_ON = {
     "kernel/jobs.py",  # ticks: job.<name>
     "kernel/inbox.py",  # inbox.<partner>
     "backend/cases/steps.py",  # steps.publish, called by the rest of the slice
+    "payments/transitions.py",  # refund.succeeded, refund.failed, refund.denied: by the state that was reached
     "backend/delivery/parcels.py",  # parcel.moved and the news of a state
 }
 
@@ -95,7 +96,7 @@ def test_every_event_is_published_where_the_page_says():
 
 def test_payloads_hold_ids_and_words_only():
     allowed = {
-        "case_no", "bill_no", "subject", "delivery_no", "receipt_no", "review_no", "message_no", "inbox_id", "project_no",
+        "case_no", "bill_no", "refund_no", "subject", "delivery_no", "receipt_no", "review_no", "message_no", "inbox_id", "project_no",
         "ref", "channel", "kind", "state", "status", "cause", "amount_fen", "seq", "number", "round", "data_version", "passing",
     }  # fmt: skip
     assert {name for row in (*EVENTS, *TOPICS) for name in words(row[1])} <= allowed

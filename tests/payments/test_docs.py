@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import payments
-from payments import differences, ladder, ledger, settlement, views
+from payments import differences, ladder, ledger, settlement
+from payments.refund_states import CAUSES, NEXT_STEPS, REFUND
 from payments.states import ATTEMPT, BILL, VOCABULARY
 
 PAGE = Path(payments.__file__).parents[1] / "docs" / "payments.md"
@@ -12,6 +13,8 @@ ACCOUNTS = {
     "`bill:<no>:due`": (ledger.bill_due("x"), "the payer's debt of one bill"),
     "`unit:<code>:income`": (ledger.unit_income("x"), "what a unit has earned, accrued when the bill is published"),
     "`surplus:<payment no>`": (ledger.surplus("x"), "money of one payment that is owed back"),
+    "`refund:reserved`": (ledger.refund_reserved(), "set aside for refunds that were approved and are not over"),
+    "`bank:<unit>`": (ledger.bank("x"), "a unit's bank account, as far as refunds are paid from it by hand"),
     "`suspense:<channel>`": (ledger.suspense("x"), "verified money that nobody could assign yet"),
     "`bank:<unit>`": (ledger.bank("x"), "money of the channels that has arrived on a unit's bank account"),
     "`channel:fees`": (ledger.channel_fees(), "what the channels keep for their service"),
@@ -24,6 +27,12 @@ DIFFERENCES = {
     "SECOND_TRANSACTION": "a second transaction under one number",
     differences.CHANNEL_ONLY: "our merchant received money under a number we never made (长款)",
     differences.REFUND_CHANNEL_ONLY: "a refund that we never asked for",
+    differences.REFUND_AMOUNT: "the channel refunded another amount or currency than we asked for; nothing settled",
+    differences.REFUND_CORRECTED: "a refund that had failed was paid after all; its money was set aside again",
+    differences.REFUND_TWICE: "the money went back twice: by two refunds, or by the channel and by bank",
+    differences.REFUND_STUCK: "a week without a conclusion about a refund: a person reads the channel's statements",
+    differences.REFUND_OTHER_PAYMENT: "a verified statement puts our refund number under another payment",
+    differences.REFUND_UNASKED: "the channel refunded under a number of ours that we never sent",
     "STATUS_OURS_UNPAID": "paid after we had closed it; settled or owed back by itself",
     differences.STUCK: "a week without a conclusion: a person reads the channel's statements",
     differences.FOREIGN_MERCHANT: "a verified statement about another merchant or app",
@@ -53,7 +62,20 @@ def tables() -> dict[str, str]:
             ("`PAYMENTS_FAST_CHECKS=false`", ", ".join(map(str, ladder._FIRST))),
         ),
         "accounts": rows(*((name, a.kind, "yes" if a.bounded else "no", text) for name, (a, text) in ACCOUNTS.items())),
-        "causes": rows(*((f"`{cause}`", text) for cause, text in views._CAUSES.items())),
+        "refund": rows(*((e.source, e.action, e.target, who(e)) for e in REFUND.edges)),
+        "refund_labels": rows(
+            *(
+                (state, f"`{label.status}`", label.label, NEXT_STEPS.get(state, VOCABULARY[label.status].next_step))
+                for state, label in REFUND.labels.items()
+            )
+        ),
+        "refund_ladder": rows(("refunds", ", ".join(map(str, ladder._REFUND)))),
+        "causes": rows(
+            *(
+                (f"`{name}`", cause.label, "by rule" if cause.automatic else "two people")
+                for name, cause in CAUSES.items()
+            )
+        ),
         "differences": rows(*((f"`{name}`", text) for name, text in DIFFERENCES.items())),
     }
 

@@ -9,7 +9,8 @@ import payments
 from kernel import db
 from kernel.worker import Worker
 from payments import handlers, notices, runtime
-from payments.gateways.base import Ack, Refusal, Rejected
+from payments.gateways.base import Ack, EvidenceKind, Refusal, Rejected, VerifiedNotice
+from payments.gateways.refund_port import RefundOutcome
 from payments.models import Difference
 from payments.settings import PaymentSettings
 from payments.states import BillState
@@ -111,10 +112,10 @@ async def test_a_refund_we_never_asked_for_is_a_difference(books, channel, monke
     plain = channel.open_stored
 
     def refund(raw):
-        from payments.gateways.base import VerifiedNotice
-
+        said = channel.refunds.say("R1", EvidenceKind.NOTICE, RefundOutcome.SUCCESS, "P1")
+        event_id = plain(raw).event_id
         return VerifiedNotice(
-            event_id=plain(raw).event_id, event_type="REFUND.SUCCESS", evidence=None, refund_no="R1", payment_no="P1"
+            event_id=event_id, event_type="REFUND.SUCCESS", evidence=None, refund=said, refund_no="R1", payment_no="P1"
         )
 
     monkeypatch.setattr(channel, "open_stored", refund)

@@ -112,6 +112,9 @@ POLICY: dict[str, Reach] = {
     "POST /api/v1/bills/{bill_no}/payments": Reach(
         roles=CITIZEN, objects=_own("bill_no"), body={"channel": "wechat_jsapi"}, reached=(409,)
     ),
+    "POST /api/v1/bills/{bill_no}/refund-requests": Reach(
+        roles=CITIZEN, objects=_own("bill_no"), body={"reason": "不办了"}, reached=(409,)
+    ),
     "GET /api/v1/payments/{payment_no}": Reach(roles=CITIZEN, objects=_own("payment_no")),
     # The parcel: the owner by its number, the assigned courier by the waybill.
     "GET /api/v1/delivery-quotes": Reach(roles=CITIZEN, query="?region_code=620981"),
