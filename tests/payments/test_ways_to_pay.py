@@ -7,7 +7,7 @@ import pytest
 import payments
 from payments import asking, runtime
 from payments.checkout import PayerMissing
-from payments.models import RefundDue
+from payments.models import Refund
 from payments.runtime import ChannelUnavailable
 from payments.settings import PaymentSettings
 from payments.states import AttemptState, BillState
@@ -143,7 +143,7 @@ async def test_a_link_opened_and_paid_after_the_bill_was_paid_is_owed_back(books
     alipay.pay(link.payment_no)
     await asking.work_on(link.payment_no)
     assert (await books.attempt(link.payment_no)).state == A.PAID
-    owed = await RefundDue.get()
+    owed = await Refund.get()
     assert (owed.attempt_id, owed.amount_fen, owed.cause) == (
         (await books.attempt(link.payment_no)).id,
         1000,
