@@ -31,7 +31,7 @@ async def carry_over(apps, editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [('payments', '0002_guards')]
+    dependencies = [('payments', '0003_nontax')]
 
     initial = False
 
