@@ -3,6 +3,7 @@
 from kernel import clock, db
 from kernel.problems import Conflict, Invalid, NotFound
 from payments import ledger, refund_asking, refund_postings, refund_settlement, refunds, runtime, transitions
+from payments.four_eyes import SamePerson, same_person
 from payments.gateways.base import EvidenceKind
 from payments.gateways.refund_port import RefundOrder, RefundOutcome, RepairDraft
 from payments.models import Attempt, Refund
@@ -22,7 +23,7 @@ async def record_offline_refund(*, refund_no: str, document: str, recorded_by: s
         raise Invalid("线下退款要写明付款凭证，例如银行回单编号")
     async with db.transaction():
         bill, attempt, refund = await refunds.lock_refund(refund_no)
-        same = refunds.same_person(recorded_by, approved_by)
+        same = same_person(recorded_by, approved_by)
         if same:
             note = f"经办人和复核人相同：{approved_by}"
             await transitions.note_refund(refund, "offline_refused", by=OPERATOR, note=note)
@@ -33,7 +34,7 @@ async def record_offline_refund(*, refund_no: str, document: str, recorded_by: s
             await refund_postings.offline(bill, attempt, refund)
             await refund_settlement.after_success(bill, attempt, refund, by=OPERATOR)
     if same:
-        raise refunds.SamePerson
+        raise SamePerson
 
 
 async def repair_abnormal_refund(

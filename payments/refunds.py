@@ -1,11 +1,11 @@
 """Asking for refunds and deciding about them: the limit, the two people, what the channel cannot do, money owed by rule."""
 
-import unicodedata
 from datetime import timedelta
 
 from kernel import clock, crypto, db, ids, outbox
-from kernel.problems import Conflict, Forbidden, Invalid, NotFound
+from kernel.problems import Conflict, Invalid, NotFound
 from payments import differences, refund_postings, runtime, transitions
+from payments.four_eyes import SamePerson, same_person
 from payments.gateways.refund_port import RefundCapabilities
 from payments.models import Attempt, Bill, Refund
 from payments.money import checked_fen
@@ -28,12 +28,6 @@ class RefundRefusedByChannel(Invalid):
     """The channel cannot give this back any more; the unit pays it from its bank account."""
 
     code, title = "refund-refused-by-channel", "支付渠道不能原路退回这笔款，请改为线下退款"
-
-
-class SamePerson(Forbidden):
-    """Money moves only when two people agree."""
-
-    code, title = "second-person-needed", "申请人和批准人不能是同一个人"
 
 
 async def owe_back(bill: Bill, attempt: Attempt, *, amount_fen: int, cause: str, source: str) -> None:
@@ -100,7 +94,7 @@ async def approve_refund(*, refund_no: str, approved_by: str) -> None:
         else:
             await accept(bill, attempt, refund, by=UNIT, name=approved_by)
     if same:
-        raise SamePerson
+        raise SamePerson("申请人和批准人不能是同一个人")
 
 
 async def deny_refund(*, refund_no: str, denied_by: str, reason: str) -> None:
@@ -209,11 +203,6 @@ async def channel_refusal(refund: Refund, attempt: Attempt) -> str:
     return f"同一笔支付最多分 {can.most_parts} 次退款" if parts >= can.most_parts else ""
 
 
-def same_person(one: str, other: str) -> bool:
-    """Whether two names are the same person's, however they were typed."""
-    return _plain_name(one) == _plain_name(other) or not _plain_name(other)
-
-
 def sealed(refund: Refund, text: str) -> str:
     """A person's own words as they are stored."""
     return crypto.seal(text.encode(), context=f"payments_refund.reason:{refund.refund_no}")
@@ -224,10 +213,6 @@ def opened(refund: Refund) -> str:
     if refund.reason is None:
         return ""
     return crypto.unseal(refund.reason, context=f"payments_refund.reason:{refund.refund_no}").decode()
-
-
-def _plain_name(name: str) -> str:
-    return "".join(unicodedata.normalize("NFKC", name).split()).casefold()
 
 
 def _capabilities(attempt: Attempt) -> RefundCapabilities:

@@ -3,6 +3,7 @@
 from kernel import clock, db
 from kernel.problems import Conflict, Invalid
 from payments import bills, differences, ledger, refunds, transitions
+from payments.four_eyes import SamePerson, same_person
 from payments.models import Attempt, Bill, EvidenceRow
 from payments.states import OPERATOR, SETTLED, AttemptAction, AttemptState, BillState
 
@@ -18,8 +19,8 @@ async def explain_suspense(*, payment_no: str, to: str, document: str, actor: st
     """
     if to not in (TO_BILL, TO_PAYER) or not document.strip():
         raise Invalid("请说明这笔款的去向（bill 或 payer）和依据")
-    if refunds.same_person(actor, approved_by):
-        raise refunds.SamePerson("经办人和复核人不能是同一个人")
+    if same_person(actor, approved_by):
+        raise SamePerson("经办人和复核人不能是同一个人")
     async with db.transaction():
         bill, attempt = await refunds.lock_payment(payment_no)
         statement = (

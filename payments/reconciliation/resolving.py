@@ -7,6 +7,7 @@ import structlog
 
 from kernel import clock, db
 from kernel.problems import Conflict, Invalid, NotFound
+from payments.four_eyes import SamePerson, same_person
 from payments.models import Difference
 from payments.reconciliation.models import ReconRun, ReconSignature
 from payments.reconciliation.runs import step
@@ -23,12 +24,6 @@ from payments.reconciliation.states import (
 log = structlog.get_logger(__name__)
 
 SIGNERS = 2
-
-
-class SamePerson(Conflict):
-    """Two people are needed, and this is the same one."""
-
-    status, code, title = 403, "same-person", "须由另一人复核"
 
 
 async def resolve(*, difference_id: int, resolution: str, actor: str) -> DifferenceState:
@@ -57,7 +52,7 @@ async def approve(*, difference_id: int, actor: str, agree: bool = True) -> Diff
         row = await _locked(difference_id)
         if row.state != DifferenceState.PROPOSED:
             raise Conflict(f"这条差异当前为“{DIFFERENCE_LABELS[row.state]}”，没有待复核的处理")
-        if actor == row.resolved_by:
+        if same_person(str(row.resolved_by), actor):
             raise SamePerson
         if agree:
             row.state, row.approved_by, row.resolved_at = DifferenceState.RESOLVED, actor[:64], clock.now()

@@ -14,9 +14,11 @@ ACCOUNTS = {
     "`unit:<code>:income`": (ledger.unit_income("x"), "what a unit has earned, accrued when the bill is published"),
     "`surplus:<payment no>`": (ledger.surplus("x"), "money of one payment that is owed back"),
     "`refund:reserved`": (ledger.refund_reserved(), "set aside for refunds that were approved and are not over"),
-    "`bank:<unit>`": (ledger.bank("x"), "a unit's bank account, as far as refunds are paid from it by hand"),
     "`suspense:<channel>`": (ledger.suspense("x"), "verified money that nobody could assign yet"),
-    "`bank:<unit>`": (ledger.bank("x"), "money of the channels that has arrived on a unit's bank account"),
+    "`bank:<unit>`": (
+        ledger.bank("x"),
+        "a unit's bank account: what channels settled to it, less refunds it paid by hand",
+    ),
     "`channel:fees`": (ledger.channel_fees(), "what the channels keep for their service"),
 }
 DIFFERENCES = {

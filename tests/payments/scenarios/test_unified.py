@@ -50,7 +50,7 @@ async def test_s54_paid_at_the_counter_while_an_order_is_open(county):
     other = (await county.attempts(bill_no))[1]
     assert other.channel_txn_id == paid["txn"] and other.amount_fen == 1000
     shown = await payments.bill(owner_ref="owner-one", bill_no=bill_no)
-    assert shown.status == "paid" and not shown.refunds_due
+    assert shown.status == "paid" and not shown.refunds
 
 
 async def test_s54_paid_at_the_counter_before_anybody_taps(county):
@@ -108,7 +108,7 @@ async def test_s54_paid_there_and_here_is_paid_once_and_owed_back_once(front_end
     await front_end.pay(view.payment_no, force=True)
     await front_end.settle_down()
     shown = await payments.bill(owner_ref="owner-one", bill_no=bill_no)
-    assert shown.status == "duplicated" and [due.amount_fen for due in shown.refunds_due] == [1000]
+    assert shown.status == "duplicated" and [due.amount_fen for due in shown.refunds] == [1000]
 
 
 # -- 55: the order ends after half an hour, the bill does not ----------------------------------------------------------
@@ -160,7 +160,7 @@ async def test_s55_the_old_one_is_paid_late_after_the_new_one_was(front_end, fro
     await front_end.settle_down()
     assert await states(front_end, bill_no) == [("pay", _A.PAID), ("pay", _A.PAID)]
     shown = await payments.bill(owner_ref="owner-one", bill_no=bill_no)
-    assert shown.status == "duplicated" and [due.payment_no for due in shown.refunds_due] == [old.payment_no]
+    assert shown.status == "duplicated" and [due.payment_no for due in shown.refunds] == [old.payment_no]
     assert {d.class_name for d in await Difference.all()} == {"STATUS_OURS_UNPAID"}
 
 

@@ -31,7 +31,7 @@ async def carry_over(apps, editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [('payments', '0003_nontax')]
+    dependencies = [('payments', '0004_reconciliation')]
 
     initial = False
 
