@@ -52,7 +52,8 @@ APPS: dict[str, list[str]] = {
 SETTINGS: tuple[type[Any], ...] = (
     DatabaseSettings, DeploymentSettings, crypto.CryptoSettings, RedisSettings, StorageSettings, WeChatSettings,
     IdentitySettings, RegisterSettings, CasesSettings, payments.PaymentSettings, payments.WeChatPaySettings,
-    payments.UnifiedPaySettings, OneWindowSettings, DeliverySettings, EmsSettings, notifications.NotificationSettings,
+    payments.AlipaySettings, payments.UnifiedPaySettings, OneWindowSettings, DeliverySettings, EmsSettings,
+    notifications.NotificationSettings,
 )  # fmt: skip
 
 _HANDLERS = (
@@ -91,8 +92,11 @@ def load_settings(environ: Mapping[str, str] | None = None) -> dict[type[Any], A
 
 
 def _production_complaints(values: dict[type[Any], Any]) -> list[str]:
-    complaints: list[str] = list(values[payments.WeChatPaySettings].production_complaints())
-    complaints += values[payments.UnifiedPaySettings].production_complaints()
+    complaints: list[str] = [
+        *values[payments.WeChatPaySettings].production_complaints(),
+        *values[payments.AlipaySettings].production_complaints(),
+        *values[payments.UnifiedPaySettings].production_complaints(),
+    ]
     for kind in (WeChatSettings, RegisterSettings, OneWindowSettings, EmsSettings):
         if any(host in values[kind].base_url for host in _SANDBOX_HOSTS):
             rule = next(rule for field, rule in config.rules(kind) if field.name == "base_url")
@@ -105,10 +109,12 @@ def _production_complaints(values: dict[type[Any], Any]) -> list[str]:
 def partner_addresses(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Where each partner is, by its Chinese name, for `doctor`."""
     values = load_settings(environ)
+    alipay: payments.AlipaySettings = values[payments.AlipaySettings]
     return {
         "微信": values[WeChatSettings].base_url,
         "人口库": values[RegisterSettings].base_url,
         "微信支付": values[payments.WeChatPaySettings].base_url,
+        **({"支付宝": alipay.base_url} if alipay.enabled else {}),
         "一窗受理平台": values[OneWindowSettings].base_url,
         "邮政快递": values[EmsSettings].base_url,
     }
@@ -159,7 +165,8 @@ def _configure_slices(values: dict[type[Any], Any], deployment: DeploymentSettin
     payments.configure(
         values[payments.PaymentSettings],
         values[payments.WeChatPaySettings],
-        unified=values[payments.UnifiedPaySettings],
+        values[payments.AlipaySettings],
+        values[payments.UnifiedPaySettings],
     )
     payments.keep_statements_in(deployment.data_folder / "statements")
     notifications.configure(

@@ -54,6 +54,22 @@ async def unified_pay(call: Call) -> Raw:
 
 @endpoint(
     "POST",
+    "/callbacks/alipay",
+    summary="支付宝支付通知",
+    tag=_TAG,
+    roles=PUBLIC,
+    raw_answer="text/plain",
+    max_body=_MOST,
+)
+async def alipay(call: Call) -> Raw:
+    answer = await payments.receive_notice(channel="alipay", headers=call.headers, raw=call.raw)
+    return Raw(
+        body=answer.body, status=answer.status, headers=dict(answer.headers), content_type="text/plain; charset=utf-8"
+    )
+
+
+@endpoint(
+    "POST",
     "/callbacks/one-window/{verb}",
     summary="一窗受理平台推送办件事件",
     tag=_TAG,

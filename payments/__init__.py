@@ -20,7 +20,7 @@ from payments.refund_queries import (
 )
 from payments.refunds import approve_refund, deny_refund, request_refund, retry_refund
 from payments.runtime import ChannelUnavailable, channels_with_statements, configure
-from payments.settings import PaymentSettings, WeChatPaySettings
+from payments.settings import AlipaySettings, PaymentSettings, WeChatPaySettings
 from payments.streams import receive_packet
 from payments.suspense import explain_suspense
 from payments.unified_settings import UnifiedPaySettings
@@ -28,6 +28,7 @@ from payments.views import BillLineView, BillView, PaymentView, RefundView
 
 __all__ = [
     "Ack",
+    "AlipaySettings",
     "BillLineView",
     "BillNotPayable",
     "BillRefused",

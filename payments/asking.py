@@ -74,6 +74,15 @@ async def may_ask(payment_no: str) -> bool:
     return changed == 1
 
 
+async def ask_soon(payment_no: str) -> None:
+    """Lets the next round of the timer ask about an attempt that is still open."""
+    marks = ", ".join("?" for _ in ACTIVE)
+    await db.execute(
+        f"UPDATE payments_attempt SET next_check_at = ? WHERE payment_no = ? AND state IN ({marks}) AND next_check_at > ?",
+        db.at(clock.now()), payment_no, *(str(state) for state in ACTIVE), db.at(clock.now()),
+    )  # fmt: skip
+
+
 def body_context(payment_no: str) -> str:
     """Where a sealed request body belongs."""
     return f"payments_attempt.request_body:{payment_no}"

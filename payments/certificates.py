@@ -43,12 +43,12 @@ class DatabaseStore:
             )
 
 
-async def ask_for_refresh(channel: str) -> None:
+async def ask_for_refresh(channel: str, serial: str = "") -> None:
     """Promises one fetch for this minute; the outbox key makes it one over all processes."""
     async with db.transaction():
         await outbox.publish(
             REFRESH_TOPIC,
             key=f"{REFRESH_TOPIC}:{channel}:{clock.now_ms() // _INTERVAL_MS}",
-            payload={"channel": channel},
+            payload={"channel": channel, "serial": serial},
             lane=f"{REFRESH_TOPIC}:{channel}",
         )

@@ -5,7 +5,7 @@ from kernel.outbox import Topic
 from payments import certificates, janitor, notices, reconciliation, refund_janitor
 
 # The inboxes of the channels this product can be configured with.
-_PARTNERS = ("wechat-pay", "unified-pay")
+_PARTNERS = ("wechat-pay", "alipay", "unified-pay")
 
 TOPICS: tuple[Topic, ...] = (
     *(

@@ -68,7 +68,7 @@ async def refresh_keys() -> None:
 
 async def refresh_keys_of(delivery: Delivery) -> None:
     """The promise made when a message named a key we do not have."""
-    await runtime.gateway(str(delivery.payload["channel"])).refresh_keys()
+    await runtime.gateway(str(delivery.payload["channel"])).refresh_keys(str(delivery.payload.get("serial", "")))
 
 
 async def check_ledger() -> None:

@@ -8,7 +8,7 @@ import structlog
 from kernel import clock, db, inbox, metrics
 from kernel.outbox import Delivery, Permanent
 from kernel.problems import DatabaseUnavailable
-from payments import differences, paycodes, refund_asking, refund_settlement, runtime, settlement
+from payments import asking, differences, paycodes, refund_asking, refund_settlement, runtime, settlement
 from payments.gateways.base import Ack, PaymentGateway, Refusal, Rejected, VerifiedNotice
 
 log = structlog.get_logger(__name__)
@@ -60,6 +60,9 @@ async def _effect(gateway: PaymentGateway, notice: VerifiedNotice) -> str:
         return "asked"
     if notice.refund is not None:
         return str(await refund_settlement.apply_refund_evidence(notice.refund))
+    if notice.ask and notice.payment_no is not None:
+        await asking.ask_soon(notice.payment_no)
+        return "to be asked"
     return "ignored"
 
 

@@ -1,5 +1,6 @@
 """The one runtime object of payments: settings and the channels in use. Set once by the wiring; nothing happens at import."""
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from payments.gateways.wechat_pay import signing
 from payments.gateways.wechat_pay.client import Merchant, WeChatPayClient
 from payments.gateways.wechat_pay.gateway import WeChatPayGateway
 from payments.gateways.wechat_pay.keys import KeyTable
-from payments.settings import PaymentSettings, WeChatPaySettings
+from payments.settings import AlipaySettings, PaymentSettings, WeChatPaySettings
 from payments.unified_channel import unified_gateway
 from payments.unified_settings import UnifiedPaySettings
 
@@ -45,13 +46,18 @@ _gateways: dict[str, PaymentGateway] = {}
 
 
 def configure(
-    settings: PaymentSettings, wechat: WeChatPaySettings | None = None, unified: UnifiedPaySettings | None = None
+    settings: PaymentSettings,
+    wechat: WeChatPaySettings | None = None,
+    alipay: AlipaySettings | None = None,
+    unified: UnifiedPaySettings | None = None,
 ) -> None:
     """Takes settings and channels into use; called once by the wiring of each process."""
     gateways: dict[str, PaymentGateway] = {}
     if wechat is not None:
-        gateway = wechat_gateway(wechat)
-        gateways[gateway.channel] = gateway
+        gateways[WeChatPayGateway.channel] = wechat_gateway(wechat)
+    if alipay is not None and alipay.enabled:
+        # Its SDK costs 20 MB: only those who take money through Alipay load it.
+        gateways["alipay"] = importlib.import_module("payments.alipay_channel").gateway(alipay)
     if unified is not None and unified.enabled:
         treasury = unified_gateway(unified)
         gateways[treasury.channel] = treasury

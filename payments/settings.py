@@ -1,4 +1,4 @@
-"""Settings of payments: how we ask, and who we are at WeChat Pay. Keys are read and checked once, all complaints together."""
+"""Settings of payments: how we ask, and who we are at each channel. Keys are read and checked once, all complaints together."""
 
 import re
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from kernel.config import setting
+from payments import alipay_account, key_files
+from payments.gateways import rsa_keys
 from payments.gateways.wechat_pay import signing
 
 _RATE = re.compile(r"[a-z]+=[0-9]{1,3}")
@@ -98,22 +100,19 @@ class WeChatPaySettings:
             else "WECHATPAY_PUBLIC_KEY_ID 与 WECHATPAY_PUBLIC_KEY_FILE 要么都填，要么都不填",
             "" if not self.public_key_id or self.public_key_id.startswith(signing.PUBLIC_KEY_PREFIX)
             else "WECHATPAY_PUBLIC_KEY_ID 应以 PUB_KEY_ID_ 开头",
-            _refusal(self.merchant_key),
-            _refusal(self.public_key),
+            key_files.refusal(self.merchant_key),
+            key_files.refusal(self.public_key),
         ]  # fmt: skip
 
     def merchant_key(self) -> RSAPrivateKey:
         """Our private key. Raises ValueError when it cannot be used."""
-        return signing.load_private_key(_private_bytes(self.merchant_key_file, "WECHATPAY_MERCHANT_KEY_FILE"))
+        return rsa_keys.load_private_key(key_files.private_bytes(self.merchant_key_file, "WECHATPAY_MERCHANT_KEY_FILE"))
 
     def public_key(self) -> RSAPublicKey | None:
         """WeChat Pay's public key, if this merchant has one. Raises ValueError when it cannot be used."""
         if self.public_key_file is None:
             return None
-        try:
-            return signing.load_public_key(self.public_key_file.read_bytes())
-        except OSError as error:
-            raise ValueError(f"WECHATPAY_PUBLIC_KEY_FILE 读不到（{error.strerror}）") from None
+        return rsa_keys.load_public_key(key_files.public_bytes(self.public_key_file, "WECHATPAY_PUBLIC_KEY_FILE"))
 
     def production_complaints(self) -> list[str]:
         """What must not be in production, asked by the checks of DEPLOYMENT=production and by `doctor`."""
@@ -127,19 +126,62 @@ class WeChatPaySettings:
         ]
 
 
-def _private_bytes(path: Path, name: str) -> bytes:
-    try:
-        if path.stat().st_mode & 0o007:
-            raise ValueError(f"{name} 指向的文件对其他用户开放，请执行 chmod o= {path}")
-        return path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{name} 读不到（{error.strerror}）") from None
+@dataclass(frozen=True, kw_only=True)
+class AlipaySettings:
+    """The merchant account at Alipay. Without ALIPAY_APP_ID the channel is not offered."""
 
+    base_url: str = setting(
+        "ALIPAY_BASE_URL",
+        help="支付宝网关地址，正式环境为 https://openapi.alipay.com/gateway.do",
+        default="https://openapi.alipay.com/gateway.do",
+    )
+    app_id: str = setting("ALIPAY_APP_ID", help="支付宝应用 APPID，16 位数字；不开通支付宝就留空", default="")
+    seller_id: str = setting("ALIPAY_SELLER_ID", help="收款商户的 PID，2088 开头的 16 位数字", default="")
+    app_key_file: Path | None = setting("ALIPAY_APP_KEY_FILE", help="应用私钥文件", default=None)
+    public_key_file: Path | None = setting(
+        "ALIPAY_PUBLIC_KEY_FILE", help="支付宝公钥文件（公钥模式）；注意不是应用公钥", default=None
+    )
+    app_cert_file: Path | None = setting("ALIPAY_APP_CERT_FILE", help="应用公钥证书文件（证书模式）", default=None)
+    public_cert_file: Path | None = setting(
+        "ALIPAY_PUBLIC_CERT_FILE", help="支付宝公钥证书文件（证书模式）", default=None
+    )
+    root_cert_file: Path | None = setting("ALIPAY_ROOT_CERT_FILE", help="支付宝根证书文件（证书模式）", default=None)
+    notify_url: str = setting("ALIPAY_NOTIFY_URL", help="支付宝通知本系统的完整地址，https，不带参数", default="")
+    return_url: str = setting("ALIPAY_RETURN_URL", help="在浏览器付完后回到的页面地址，可不填", default="")
+    quit_url: str = setting("ALIPAY_QUIT_URL", help="在浏览器中途放弃支付时回到的页面地址，可不填", default="")
+    mini_app_id: str = setting(
+        "ALIPAY_MINI_APP_ID", help="支付宝小程序的 APPID，16 位数字；没有支付宝小程序就留空", default=""
+    )
+    bill_hosts: tuple[str, ...] = setting(
+        "ALIPAY_BILL_HOSTS", help="允许下载对账单的主机名，逗号分隔", default=("dwbillcenter.alipay.com",)
+    )
 
-def _refusal(load: object) -> str:
-    try:
-        if callable(load):
-            load()
-    except ValueError as error:
-        return str(error)
-    return ""
+    def __post_init__(self) -> None:
+        """Everything that is wrong, in one message."""
+        complaints = alipay_account.complaints(self)
+        if complaints:
+            raise ValueError("；".join(complaints))
+
+    @property
+    def enabled(self) -> bool:
+        """Whether this product takes money through Alipay."""
+        return bool(self.app_id)
+
+    @property
+    def certificate_mode(self) -> bool:
+        """Whether certificates are used and not bare keys."""
+        return self.root_cert_file is not None
+
+    def production_complaints(self) -> list[str]:
+        """What must not be in production, asked by the checks of DEPLOYMENT=production and by `doctor`."""
+        host = urlsplit(self.base_url).hostname or ""
+        wrong = not self.base_url.startswith("https://") or host.endswith("alipaydev.com")
+        return [
+            text
+            for is_wrong, text in (
+                (wrong, "ALIPAY_BASE_URL 必须是正式环境的 https 地址，不能是沙箱地址"),
+                (not self.notify_url.startswith("https://"), "ALIPAY_NOTIFY_URL 必须是 https"),
+                (self.return_url and not self.return_url.startswith("https://"), "ALIPAY_RETURN_URL 必须是 https"),
+            )
+            if self.enabled and is_wrong
+        ]

@@ -141,6 +141,7 @@ class VerifiedNotice:
     payment_no: str | None = None
     reply_to: str = ""  # the message's own number, where the acknowledgement must name it
     ask_about: str | None = None  # an unproven hint: nothing is believed, but this 缴款码 is asked about at once
+    ask: bool = False  # it says nothing that counts, and is a reason to ask about the order now
 
 
 class Refusal(StrEnum):
@@ -153,6 +154,7 @@ class Refusal(StrEnum):
     PROBE = "probe"  # the partner tests whether we verify
     NOT_JSON = "not-json"
     BAD_FRAME = "bad-frame"  # a length or a header that cannot be
+    UNPARSABLE = "unparsable"  # not a message of this partner at all
     UNREADABLE = "unreadable"  # verified, but it cannot be opened: our key is wrong
     FOREIGN = "foreign"  # verified, opened, and meant for another merchant or app
     NOT_STORED = "not-stored"
@@ -198,7 +200,7 @@ class CertificateStore(Protocol):
 class KeyNews(Protocol):
     """Told when a message names a key we do not have."""
 
-    async def __call__(self, channel: str) -> None: ...
+    async def __call__(self, channel: str, serial: str = "") -> None: ...
 
 
 class PaymentGateway(Protocol):
@@ -248,8 +250,8 @@ class PaymentGateway(Protocol):
         """Whether merchant and application of the evidence are ours."""
         ...
 
-    async def refresh_keys(self) -> None:
-        """Fetches the channel's current keys; a failure keeps the old ones."""
+    async def refresh_keys(self, wanted: str = "") -> None:
+        """Fetches the channel's current keys, or the one of the serial `wanted`; a failure keeps the old ones."""
         ...
 
 

@@ -138,7 +138,7 @@ class FakeChannel:
     def is_ours(self, evidence: Evidence) -> bool:
         return (evidence.merchant_id, evidence.app_id) == (MERCHANT, APP)
 
-    async def refresh_keys(self) -> None:
+    async def refresh_keys(self, wanted: str = "") -> None:
         self.calls.append(("refresh_keys", ""))
 
     # What the partner's side of the story offers to tests.

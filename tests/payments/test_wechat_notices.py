@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from payments.gateways import rsa_keys
 from payments.gateways.base import Outcome, Refusal, Rejected, VerifiedNotice
 from payments.gateways.wechat_pay import keys as key_tables
-from payments.gateways.wechat_pay import notices, signing
+from payments.gateways.wechat_pay import notices
 from tests.payments import wechat_side as wechat
 
 NO = "ZSB00000000000000000000001"
@@ -215,5 +216,5 @@ async def test_a_thousand_unknown_serials_cause_one_look_and_one_word(table, she
 
 @pytest.mark.parametrize("junk", [b"", b"-----BEGIN CERTIFICATE-----\n"])
 def test_junk_is_no_certificate(junk):
-    with pytest.raises(signing.UnusableKey):
+    with pytest.raises(rsa_keys.UnusableKey):
         key_tables.parse_certificate(junk)

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from payments.gateways import rsa_keys
 from payments.gateways.wechat_pay import signing
 from tests.payments import wechat_side as wechat
 
@@ -25,11 +26,11 @@ def test_base_strings_line_by_line():
 @given(st.binary(max_size=200))
 def test_what_is_signed_verifies_and_one_changed_byte_does_not(body):
     message = signing.answer_message("1", "n", body)
-    raw = signing.decoded_signature(signing.sign(wechat.key("public"), message))
+    raw = rsa_keys.decoded_signature(rsa_keys.sign(wechat.key("public"), message))
     public = wechat.key("public").public_key()
-    assert signing.verifies(public, message, raw)
-    assert not signing.verifies(public, message + b" ", raw)
-    assert not signing.verifies(wechat.key("other").public_key(), message, raw)
+    assert rsa_keys.verifies(public, message, raw)
+    assert not rsa_keys.verifies(public, message + b" ", raw)
+    assert not rsa_keys.verifies(wechat.key("other").public_key(), message, raw)
 
 
 def test_openssl_agrees(tmp_path):
@@ -40,12 +41,12 @@ def test_openssl_agrees(tmp_path):
         )
     )
     (tmp_path / "pub.pem").write_bytes(wechat.pem("merchant"))
-    ours = signing.sign(signing.load_private_key((tmp_path / "key.pem").read_bytes()), message)
+    ours = rsa_keys.sign(rsa_keys.load_private_key((tmp_path / "key.pem").read_bytes()), message)
     theirs = subprocess.run(
         ["openssl", "dgst", "-sha256", "-sign", tmp_path / "key.pem"], input=message, capture_output=True, check=True
     ).stdout
     assert base64.b64decode(ours) == theirs
-    assert signing.verifies(signing.load_public_key((tmp_path / "pub.pem").read_bytes()), message, theirs)
+    assert rsa_keys.verifies(rsa_keys.load_public_key((tmp_path / "pub.pem").read_bytes()), message, theirs)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_a_serial_is_a_byte_string_and_not_always_hexadecimal(text, normal):
 
 @pytest.mark.parametrize("text", ["WECHATPAY/SIGNTEST/xy", "aaab=", "aab=", "a", "a=b=", "aaa\n", "ä", "aaaa====", ""])
 def test_base64_is_decoded_strictly(text):
-    assert signing.decoded_signature(text) in (None, b"")
+    assert rsa_keys.decoded_signature(text) in (None, b"")
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1.5", " 1", "१", "1" * 13, "0x1", "1e9"])
@@ -99,12 +100,12 @@ def test_keys_that_cannot_be_used_are_refused():
         public = one.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        with pytest.raises(signing.UnusableKey):
-            signing.load_private_key(private)
-        with pytest.raises(signing.UnusableKey):
-            signing.load_public_key(public)
+        with pytest.raises(rsa_keys.UnusableKey):
+            rsa_keys.load_private_key(private)
+        with pytest.raises(rsa_keys.UnusableKey):
+            rsa_keys.load_public_key(public)
     for junk in (b"", b"-----BEGIN PRIVATE KEY-----\n"):
-        with pytest.raises(signing.UnusableKey):
-            signing.load_private_key(junk)
-        with pytest.raises(signing.UnusableKey):
-            signing.load_public_key(junk)
+        with pytest.raises(rsa_keys.UnusableKey):
+            rsa_keys.load_private_key(junk)
+        with pytest.raises(rsa_keys.UnusableKey):
+            rsa_keys.load_public_key(junk)

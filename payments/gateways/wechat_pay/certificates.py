@@ -6,6 +6,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from kernel.http import Answer
+from payments.gateways import rsa_keys
 from payments.gateways.base import Certificate
 from payments.gateways.wechat_pay import keys, signing
 from payments.gateways.wechat_pay.client import Merchant, check_signature, parse_object
@@ -76,5 +77,5 @@ def _open(row: Any, merchant: Merchant) -> Certificate | None:
         return None
     try:
         return keys.parse_certificate(pem)
-    except (signing.UnusableKey, UnicodeDecodeError):
+    except (rsa_keys.UnusableKey, UnicodeDecodeError):
         return None

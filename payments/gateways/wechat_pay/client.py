@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 
 from kernel import clock
 from kernel.http import Answer, NotSent, Partner, PartnerError
+from payments.gateways import rsa_keys
 from payments.gateways.wechat_pay import signing
 from payments.gateways.wechat_pay.keys import KeyTable
 
@@ -123,7 +124,7 @@ class WeChatPayClient:
                 serial=self._merchant.serial,
                 nonce=nonce,
                 timestamp=timestamp,
-                signature=signing.sign(self._merchant.key, message),
+                signature=rsa_keys.sign(self._merchant.key, message),
             ),
         }
         if body:
@@ -156,8 +157,8 @@ async def check_signature(
     key = await keys.look(serial)
     if key is None:
         return "probe" if bad == "probe" else "unknown-serial"
-    raw = signing.decoded_signature(signature)
-    if raw is None or not signing.verifies(key, signing.answer_message(timestamp, nonce, body), raw):
+    raw = rsa_keys.decoded_signature(signature)
+    if raw is None or not rsa_keys.verifies(key, signing.answer_message(timestamp, nonce, body), raw):
         return bad
     return ""
 

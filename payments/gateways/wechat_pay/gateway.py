@@ -7,6 +7,7 @@ import structlog
 
 from kernel import clock
 from kernel.http import Answer
+from payments.gateways import rsa_keys
 from payments.gateways.base import (
     Ack,
     Capabilities,
@@ -121,7 +122,7 @@ class WeChatPayGateway:
         """Whether merchant and mini-program of the evidence are ours."""
         return (evidence.merchant_id, evidence.app_id) == (self._merchant.mchid, self._merchant.app_id)
 
-    async def refresh_keys(self) -> None:
+    async def refresh_keys(self, wanted: str = "") -> None:
         """Fetches the platform certificates. A failure keeps the old ones and is only logged."""
         answer = await self._client.raw("GET", "/v3/certificates", b"", name="certificates")
         if not isinstance(answer, Answer):
@@ -142,5 +143,5 @@ class WeChatPayGateway:
             "nonceStr": nonce,
             "package": package,
             "signType": "RSA",
-            "paySign": signing.sign(self._merchant.key, message),
+            "paySign": rsa_keys.sign(self._merchant.key, message),
         }

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from kernel import clock
+from payments.gateways import rsa_keys
 from payments.gateways.base import Certificate, CertificateStore, KeyNews
 from payments.gateways.wechat_pay import signing
 
@@ -28,8 +29,8 @@ def parse_certificate(pem: bytes) -> Certificate:
     try:
         certificate = x509.load_pem_x509_certificate(pem)
     except ValueError:
-        raise signing.UnusableKey("不是 PEM 证书") from None
-    signing.load_public_key(
+        raise rsa_keys.UnusableKey("不是 PEM 证书") from None
+    rsa_keys.load_public_key(
         certificate.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
@@ -46,7 +47,7 @@ def public_key_of(certificate: Certificate) -> RSAPublicKey:
     """The key inside a certificate that `parse_certificate` accepted."""
     key = x509.load_pem_x509_certificate(certificate.pem.encode("ascii")).public_key()
     if not isinstance(key, RSAPublicKey):
-        raise signing.UnusableKey("证书中不是 RSA 公钥")
+        raise rsa_keys.UnusableKey("证书中不是 RSA 公钥")
     return key
 
 
