@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -144,5 +145,5 @@ def _refuse(constant: str) -> Any:
     raise ValueError(constant)
 
 
-# Numbers with a point stay text: amounts are strings in this protocol, and nothing here may become a float.
-_DECODER = json.JSONDecoder(object_pairs_hook=_no_twins, parse_float=str, parse_constant=_refuse)
+# Amounts are strings in this protocol; a number with a point is none, and nothing here may become a float.
+_DECODER = json.JSONDecoder(object_pairs_hook=_no_twins, parse_float=Decimal, parse_constant=_refuse)
