@@ -34,8 +34,7 @@ class PushQuery(msgspec.Struct, frozen=True):
     max_body=_MOST,
 )
 async def wechat_pay(call: Call) -> Raw:
-    answer = await payments.receive_notice(channel="wechat", headers=call.headers, raw=call.raw)
-    return Raw(body=answer.body, status=answer.status, headers=dict(answer.headers))
+    return _in_their_words(await payments.receive_notice(channel="wechat", headers=call.headers, raw=call.raw))
 
 
 @endpoint(
@@ -62,10 +61,7 @@ async def unified_pay(call: Call) -> Raw:
     max_body=_MOST,
 )
 async def alipay(call: Call) -> Raw:
-    answer = await payments.receive_notice(channel="alipay", headers=call.headers, raw=call.raw)
-    return Raw(
-        body=answer.body, status=answer.status, headers=dict(answer.headers), content_type="text/plain; charset=utf-8"
-    )
+    return _in_their_words(await payments.receive_notice(channel="alipay", headers=call.headers, raw=call.raw))
 
 
 @endpoint(
@@ -123,3 +119,11 @@ async def wechat_address(call: Call) -> Raw:
 async def wechat_push(call: Call) -> Raw:
     await wiring.running().push_door.receive(msgspec.structs.asdict(call.query), call.raw)
     return Raw(body=b"success", content_type="text/plain; charset=utf-8")
+
+
+def _in_their_words(answer: payments.Ack) -> Raw:
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    content_type = headers.pop(
+        "content-type", "text/plain; charset=utf-8"
+    )  # once: a partner's parser may take the wrong one
+    return Raw(body=answer.body, status=answer.status, headers=headers, content_type=content_type)

@@ -143,6 +143,7 @@ POLICY: dict[str, Reach] = {
     # Partners prove themselves by signature; without one they are refused in the partner's own words.
     "POST /api/v1/callbacks/unified-pay": Reach(roles=EVERYBODY, body={}, reached=(400,)),
     "POST /api/v1/callbacks/wechat-pay": Reach(roles=EVERYBODY, body={}, reached=(401,)),
+    "POST /api/v1/callbacks/alipay": Reach(roles=EVERYBODY, body={}, reached=(400,)),
     "POST /api/v1/callbacks/one-window/{verb}": Reach(
         roles=EVERYBODY, fixed={"verb": "event.push"}, body={}, reached=(200,)
     ),

@@ -137,7 +137,7 @@ class UnifiedPayGateway:
         """A code of ours is the only sign that money is ours; statements name no merchant."""
         return True
 
-    async def refresh_keys(self) -> None:
+    async def refresh_keys(self, wanted: str = "") -> None:
         """There are no keys to fetch: the secret is shared by hand."""
 
     async def _ask(self, pay_code: str, order_no: str) -> Reply:
