@@ -65,3 +65,8 @@ def today() -> date:
 def local(instant: datetime) -> datetime:
     """The same instant with the +08:00 offset people expect to read."""
     return instant.astimezone(SHANGHAI)
+
+
+def local_at(seconds: float) -> datetime:
+    """The instant so many seconds after the epoch, with the same offset."""
+    return datetime.fromtimestamp(seconds, SHANGHAI)

@@ -312,6 +312,18 @@ def instant(value: Any) -> datetime | None:
     return datetime.fromisoformat(value).astimezone(UTC)
 
 
+def moment(column: str) -> str:
+    """SQL of an instant that is only shown: as a number on PostgreSQL, whose driver takes long to make a datetime; read by `shown`."""
+    return f"date_part('epoch', {column})" if engine() == "postgres" else column
+
+
+def shown(value: float | str | None) -> datetime | None:
+    """What `moment` gave, with the +08:00 offset people expect to read; whole microseconds survive the number."""
+    if value is None:
+        return None
+    return clock.local(datetime.fromisoformat(value)) if isinstance(value, str) else clock.local_at(value)
+
+
 _SQLITE_OUTAGES = (
     "database is locked",
     "database is busy",

@@ -30,6 +30,10 @@ class Loader(Generic[K, V]):
         self._hurry: asyncio.TimerHandle | None = None
 
     async def load(self, key: K) -> V | None:
+        """Asks and waits."""
+        return await self.ask(key)
+
+    def ask(self, key: K) -> "asyncio.Future[V | None]":
         """One future per waiter, so that a caller who hangs up disturbs nobody else."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
@@ -39,7 +43,7 @@ class Loader(Generic[K, V]):
         if not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._kick)
-        return await waiter
+        return waiter
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """A process has one loop; tests have many, and what a dead one left must not stop the next."""

@@ -76,7 +76,7 @@ def present(row: Endpoint, answer: Any, request: Request, request_id: str) -> HT
         return _raw(row, answer, request, request_id)
     if row.status == 204:
         return Answer(b"", status=204, own=(*_KEEP_NOTHING, number))
-    body = encode(answer)
+    body = answer if isinstance(answer, bytes) else encode(answer)
     if row.etag and row.status == 200:
         return _tagged(body, _tag(body), (*_ASK_AGAIN, number, _JSON), request)
     return Answer(body, status=row.status, own=(*_KEEP_NOTHING, number, _JSON))

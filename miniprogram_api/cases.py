@@ -1,5 +1,6 @@
 """Applying and following: drafts, submission, corrections, withdrawal, the one view of case × bill × parcel."""
 
+from asyncio import Future
 from datetime import date
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -7,11 +8,12 @@ import msgspec
 from msgspec import Meta
 
 from backend import overview
-from backend.cases import corrections, details, queries, results, service, submission
+from backend.cases import corrections, details, queries, reading, results, service, submission
 from backend.cases.contents import Draft
 from backend.cases.screening import MaterialChoice
 from backend.cases.service import CaseMoved, CaseOpened, QueryPassword
 from backend.cases.submission import Submission, Submitted
+from backend.identity.login import Seen
 from miniprogram_api.endpoints import CITIZEN, PUBLIC, Call, Raw, endpoint
 from miniprogram_api.items import RegionCode
 from miniprogram_api.pages import PageQuery
@@ -155,10 +157,18 @@ async def submit(call: Call, body: Submit) -> Submitted:
 
 
 @endpoint(
-    "GET", "/cases", summary="我的办件", tag=_TAG, roles=CITIZEN, query=PageQuery, answer=queries.CasesPage, etag=True
+    "GET",
+    "/cases",
+    summary="我的办件",
+    tag=_TAG,
+    roles=CITIZEN,
+    query=PageQuery,
+    answer=queries.CasesPage,
+    etag=True,
+    proves_login=True,
 )
-async def cases(call: Call) -> queries.CasesPage:
-    return await queries.page(actor=call.actor, cursor=call.query.cursor, limit=call.query.limit)
+def cases(digest: str, path: dict[str, str], query: PageQuery) -> Future[Seen | None]:
+    return reading.page(digest=digest, cursor=query.cursor, limit=query.limit)
 
 
 @endpoint(
@@ -182,9 +192,10 @@ async def case(call: Call) -> overview.CaseOverview:
     roles=CITIZEN,
     answer=queries.CaseRow,
     etag=True,
+    proves_login=True,
 )
-async def case_status(call: Call) -> queries.CaseRow:
-    return await queries.status(actor=call.actor, case_no=call.path["case_no"])
+def case_status(digest: str, path: dict[str, str], query: None) -> Future[Seen | None]:
+    return reading.status(digest=digest, case_no=path["case_no"])
 
 
 @endpoint(

@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -90,6 +90,7 @@ class Endpoint:
     max_body: int
     prefix: str
     at_hand: Callable[[dict[str, str], Any], Prebuilt | None] | None = None
+    proves_login: bool = False
 
     @property
     def route(self) -> str:
@@ -103,6 +104,7 @@ class Endpoint:
 
 
 ENDPOINTS: list[Endpoint] = []
+H = TypeVar("H", bound=Callable[..., Awaitable[Any]])
 
 
 def endpoint(
@@ -124,19 +126,23 @@ def endpoint(
     max_body: int = 256 * 1024,
     prefix: str = "/api/v1",
     at_hand: Callable[[dict[str, str], Any], Prebuilt | None] | None = None,
-) -> Callable[[Callable[..., Awaitable[Any]]], Callable[..., Awaitable[Any]]]:
+    proves_login: bool = False,
+) -> Callable[[H], H]:
     """Declares a route. `limit` is per account, or per address for public routes, e.g. "10/minute".
 
     `at_hand` gets path and query and answers at once what the process has in its memory, or None; only for public routes.
+    A handler that `proves_login` gets the hash of the token, path and query, and answers the future of a `Seen`: its one
+    statement finds out both who asks and what they may see.
     """
     if at_hand is not None and (roles or limit is not None):
         raise ValueError(f"{path}: an answer at hand would pass by login and limit")
 
-    def declare(handler: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    def declare(handler: H) -> H:
         row = Endpoint(
             method=method, path=path, handler=handler, summary=summary, tag=tag, roles=roles, body=body, query=query,
             answer=answer, status=status, idempotent=idempotent, etag=etag, streamed=streamed, limit=limit,
             raw_answer=raw_answer, max_body=max_body, prefix=prefix, at_hand=at_hand,
+            proves_login=proves_login,
         )  # fmt: skip
         unknown = [name for name in row.parameters if name not in PATH_RULES]
         if unknown:

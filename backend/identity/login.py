@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from backend.identity import sessions
-from backend.identity.actor import Actor
+from backend.identity.actor import Actor, Role
 from backend.identity.models import Account
 from backend.identity.ports import runtime
 from backend.identity.views import LoginAnswer
@@ -94,20 +94,50 @@ _AUTHENTICATE = (
 )
 
 
+def digest_of(token: str) -> str | None:
+    """The form in which tokens are stored and looked up; None for what cannot be one of ours."""
+    return crypto.token_hash(token) if token and len(token) <= _LONGEST_TOKEN and token.isascii() else None
+
+
 async def authenticate(*, token: str) -> Actor | None:
     """Who holds this access token; None for every kind of bad token alike.
 
     Always what the database says now, so that an ended session is ended for the very next request; tokens that arrive in
     one turn of the loop are looked up together, by the unique index of their hashes.
     """
-    if not token or len(token) > _LONGEST_TOKEN or not token.isascii():
-        return None
-    found = await _sessions.load(crypto.token_hash(token))
+    digest = digest_of(token)
+    found = await _sessions.load(digest) if digest else None
     if found is None:
         return None
     if found.stale:
-        await _touches.load(found.actor.session_id)
+        await touch(found.actor.session_id)
     return found.actor
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What one statement found for a token: its session, and the answer's JSON, or what to say when there is none for them."""
+
+    role: Role
+    session_id: int
+    stale: bool
+    body: bytes | None
+    absent: str = ""
+
+
+def live_sessions(digests: list[str]) -> tuple[str, tuple[Any, ...]]:
+    """The good ones among these tokens, as SQL of a relation with its parameters.
+
+    For a statement of another slice that reads for its caller: it needs access_hash and account_ref to find rows, and
+    role, session_id and stale for `Seen`. Whoever is not in the relation is not logged in.
+    """
+    now = clock.now()
+    moments = (db.at(now - timedelta(seconds=sessions.TOUCH_SECONDS)), db.at(now), db.at(now))
+    return _AUTHENTICATE + db.any_of(digests, "text"), (*moments, *db.values_of(digests))
+
+
+async def touch(session_id: int) -> None:
+    """Moves the idle limit of a session that has not been used for a while."""
+    await _touches.load(session_id)
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -116,10 +146,8 @@ class _Known(msgspec.Struct, frozen=True):
 
 
 async def _fetch_sessions(digests: list[str]) -> dict[str, _Known]:
-    now = clock.now()
-    moments = (db.at(now - timedelta(seconds=sessions.TOUCH_SECONDS)), db.at(now), db.at(now))
-    rows = await db.records(_AUTHENTICATE + db.any_of(digests, "text"), *moments, *db.values_of(digests))
-    return {row["access_hash"]: _known(row) for row in rows}
+    sql, parameters = live_sessions(digests)
+    return {row["access_hash"]: _known(row) for row in await db.records(sql, *parameters)}
 
 
 def _known(row: Any) -> _Known:

@@ -1,6 +1,7 @@
-"""One API of two dies under load behind the shipped nginx: nobody who reads notices, and a repeated command has one effect."""
+"""Two APIs behind the shipped nginx. One dies under load and nobody who reads notices; what ends at one has ended at the other."""
 
 import asyncio
+import contextlib
 import time
 import uuid
 
@@ -144,3 +145,36 @@ async def test_killing_one_of_two_apis_fails_no_read_and_doubles_no_command(pair
     assert stored == set(opened.values()), (
         "a command that was repeated had two effects, or one that was acknowledged had none"
     )
+
+
+async def test_a_logout_acknowledged_by_one_api_is_known_to_the_other_at_the_very_next_request(pair):
+    """Under reads without pause, so that the other one has just seen the session and is in the middle of looking again."""
+    if pair is None:
+        return
+    async with contextlib.AsyncExitStack() as opened:
+        sessions = [aiohttp.ClientSession(connector=aiohttp.UnixConnector(path)) for path in pair.nginx.sockets()]
+        lines = [await opened.enter_async_context(session) for session in sessions]
+        await pair.until_ready(lines[0])
+        cast = Cast(await opened.enter_async_context(aiohttp.ClientSession()), pair.nginx.url, pair.sandbox_port)
+        for number in range(10):
+            here, there = lines[number % 2], lines[(number + 1) % 2]
+            await Story(cast, lambda text: None).log_in()
+            known = {"Authorization": f"Bearer {cast.citizen.token}"}
+            over = asyncio.Event()
+
+            async def ask(line, method, path, known=known) -> int:
+                async with line.request(method, f"http://api/api/v1{path}", headers=known) as answer:
+                    await answer.read()
+                    return answer.status
+
+            async def read(ask=ask, there=there, over=over) -> None:
+                while not over.is_set():
+                    await ask(there, "GET", "/cases")
+
+            assert await ask(there, "GET", "/cases") == 200
+            readers = [asyncio.create_task(read()) for _ in range(4)]
+            assert await ask(here, "POST", "/logout") == 200
+            paths = ("/cases", "/cases/620981261119299999995/status", "/me")
+            assert await asyncio.gather(*(ask(there, "GET", path) for path in paths)) == [401] * 3
+            over.set()
+            await asyncio.gather(*readers)

@@ -67,3 +67,38 @@ async def test_work_that_is_ended_from_elsewhere_is_no_timeout():
     asyncio.get_running_loop().call_later(0.01, task.cancel)
     with pytest.raises(asyncio.CancelledError):
         await InFlight(5).result(task)
+
+
+async def test_a_reading_gives_its_result_and_its_error():
+    flight, good, bad = (
+        InFlight(5),
+        asyncio.get_running_loop().create_future(),
+        asyncio.get_running_loop().create_future(),
+    )
+    asyncio.get_running_loop().call_later(0.01, good.set_result, "row")
+    asyncio.get_running_loop().call_later(0.01, bad.set_exception, ValueError("no"))
+    assert await flight.arrival(good) == "row"
+    with pytest.raises(ValueError):
+        await flight.arrival(bad)
+    await asyncio.sleep(0)
+    assert len(flight) == 0
+
+
+async def test_a_reading_past_its_deadline_is_given_up():
+    flight = InFlight(0.05)
+    with pytest.raises(TimeoutError):
+        await flight.arrival(asyncio.get_running_loop().create_future())
+    await asyncio.sleep(0)
+    assert len(flight) == 0
+
+
+async def test_a_reader_who_hangs_up_is_forgotten_and_it_is_no_timeout():
+    flight, reading = InFlight(5), asyncio.get_running_loop().create_future()
+    caller = started(flight.arrival(reading))
+    await asyncio.sleep(0)
+    assert len(flight) == 1
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    await asyncio.sleep(0)
+    assert len(flight) == 0 and reading.cancelled()

@@ -97,7 +97,7 @@ async def person(name, id_number, phone, *, level=NAME_AND_ID, role="citizen"):
     account = await Account.create(
         ref=ref,
         name_sealed=crypto.seal(name, context=f"identity_account.name:{ref}"), name_mask=mask_name(name),
-        id_type="citizen", id_sealed=crypto.seal(id_number, context=f"identity_account.id:{ref}"),
+        id_type="resident_id", id_sealed=crypto.seal(id_number, context=f"identity_account.id:{ref}"),
         id_mask=mask_id_number(id_number), phone_sealed=crypto.seal(phone, context=f"identity_account.phone:{ref}"),
         phone_mask=mask_phone(phone), assurance_level=level,
     )  # fmt: skip

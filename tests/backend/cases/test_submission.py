@@ -302,7 +302,6 @@ async def test_a_neighbours_case_is_as_absent_as_none(world):
         lambda actor, no: service.save_draft(actor=actor, case_no=no, draft=Draft()),
         lambda actor, no: service.withdraw(actor=actor, case_no=no, reason=""),
         lambda actor, no: service.reissue_query_password(actor=actor, case_no=no),
-        lambda actor, no: queries.status(actor=actor, case_no=no),
         lambda actor, no: queries.detail(actor=actor, case_no=no),
         lambda actor, no: queries.timeline(actor=actor, case_no=no),
     ]
