@@ -193,7 +193,9 @@ async def test_a_courier_is_known_as_one_and_sees_no_case(house):
     await field_accounts.create_courier(
         login_name="ems-zhao", password="yumen-2026-ok", carrier="ems", name="赵建军", phone="13900000009", areas=("620981101",)
     )  # fmt: skip
-    token = (await field_login.log_in(role="courier", login_name="ems-zhao", password="yumen-2026-ok")).access_token
+    token = (
+        await field_login.log_in(role="courier", login_name="ems-zhao", password="yumen-2026-ok", ip="192.0.2.1")
+    ).access_token
     (mine,) = await make(house.citizen, 1)
     seen, listed = await asyncio.gather(status(token, mine), page(token))
     assert (seen.role, seen.body, listed.role, numbers(listed)) == ("courier", None, "courier", [])
