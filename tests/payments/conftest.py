@@ -11,6 +11,7 @@ from payments import runtime
 from payments.models import Attempt, Bill
 from payments.settings import PaymentSettings
 from tests.payments.fakes import FakeChannel
+from tests.payments.finance import door, office, town  # noqa: F401 - fixtures
 
 UNIT, FEE, OWNER, OPENID = "11620981MB0001001X", "YDZ-BB", "owner-one", "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"
 SUBJECT = "case:620981261119100000015"
