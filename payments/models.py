@@ -260,6 +260,8 @@ class Refund(Row):
             Index(fields=("follows_id",), name="payments_refund_follows"),
             Index(fields=("next_check_at", "id"), name="payments_refund_check"),
             Index(fields=("state", "id"), name="payments_refund_state"),
+            # A day's refunds for the reconciliation.
+            Index(fields=("channel", "sent_at", "id"), name="payments_refund_sent"),
         ]
 
 

@@ -10,7 +10,8 @@ from kernel.problems import DatabaseUnavailable
 from payments import differences, runtime, settlement
 from payments.gateways.base import Evidence, EvidenceKind, Order, Outcome
 from payments.models import Attempt, Difference
-from payments.reconciliation.findings import CARRY_DAYS
+from payments.reconciliation import refund_actions
+from payments.reconciliation.findings import CARRY_DAYS, conclude
 from payments.reconciliation.models import ReconLine
 from payments.reconciliation.states import DifferenceState
 from payments.states import SETTLED
@@ -18,7 +19,7 @@ from payments.states import SETTLED
 log = structlog.get_logger(__name__)
 
 _CHUNK = 8
-_ASKED = ("CHANNEL_ONLY", "STATUS_OURS_UNPAID", "SECOND_TRANSACTION")
+_ASKED = ("CHANNEL_ONLY", "STATUS_OURS_UNPAID", "SECOND_TRANSACTION", *refund_actions.CLASSES)
 _NOT_THERE = (Outcome.NOTPAY, Outcome.CLOSED, Outcome.NOT_FOUND)
 
 
@@ -75,6 +76,8 @@ async def _tried(row: Difference) -> bool:
 
 
 async def _act(row: Difference) -> bool:
+    if row.class_name in refund_actions.CLASSES:
+        return await refund_actions.act(row)
     attempt = await Attempt.filter(channel=row.channel, payment_no=row.payment_no).first() if row.payment_no else None
     asks = row.payment_no is not None and row.class_name != "SECOND_TRANSACTION"
     evidence = await _asked(row, attempt) if asks else await _line(row)
@@ -128,16 +131,7 @@ async def _conclude(row: Difference, evidence: Evidence) -> None:
     """Settled (or owed back as surplus): the difference is over. Otherwise a person goes on, and nobody asks again by itself."""
     attempt = await Attempt.filter(channel=row.channel, payment_no=row.payment_no).first() if row.payment_no else None
     fixed = attempt is not None and attempt.state in SETTLED and row.class_name != "SECOND_TRANSACTION"
-    state = DifferenceState.AUTO_FIXED if fixed else DifferenceState.OPEN
-    text = "向渠道查询后已自动入账" if fixed else _remaining(evidence)
-    await db.execute(
-        "UPDATE payments_difference SET state = ?, resolution = ?, acted_at = ?, resolved_at = ? WHERE id = ? AND state = 'open'",
-        str(state), text if fixed else None, db.at(clock.now()), db.at(clock.now()) if fixed else None, row.id,
-    )  # fmt: skip
-    if not fixed:
-        await db.execute(
-            "UPDATE payments_difference SET detail = ? WHERE id = ?", f"{row.detail}；{text}"[:200], row.id
-        )
+    await conclude(row, fixed=fixed, text="向渠道查询后已自动入账" if fixed else _remaining(evidence))
 
 
 def _remaining(evidence: Evidence) -> str:

@@ -178,13 +178,15 @@ async def _judge(work: _Day, kind: StatementKind) -> None:
 async def _load_ours(work: _Day) -> None:
     """First the day's rows, then whatever else the file names: unpaid ones, and those of other days."""
     scratch = work.desk.scratch
-    async for page in own_rows.payments_of(work.channel, work.day):
-        await work.desk.do(scratch.add_ours, page)
+    for of_day in (own_rows.payments_of, own_rows.refunds_of):
+        async for page in of_day(work.channel, work.day):
+            await work.desk.do(scratch.add_ours, page)
     await work.desk.do(scratch.index_ours)
-    after = ""
-    while numbers := await work.desk.do(scratch.unknown, LineKind.PAYMENT, after):
-        await work.desk.do(scratch.add_ours, await own_rows.payments_named(work.channel, numbers))
-        after = numbers[-1]
+    for kind, named in ((LineKind.PAYMENT, own_rows.payments_named), (LineKind.REFUND, own_rows.refunds_named)):
+        after = ""
+        while numbers := await work.desk.do(scratch.unknown, kind, after):
+            await work.desk.do(scratch.add_ours, await named(work.channel, numbers))
+            after = numbers[-1]
     await work.stay("本方数据已备齐")
 
 

@@ -11,7 +11,7 @@ from payments import differences
 from payments.gateways.statement_port import StatementKind
 from payments.models import Difference
 from payments.reconciliation import runs
-from payments.reconciliation.matching import OTHER_DAY
+from payments.reconciliation.matching import MATCH, OTHER_DAY
 from payments.reconciliation.models import ReconLine, ReconRun
 from payments.reconciliation.scratch import Desk, Found
 from payments.reconciliation.states import CLASSES, DifferenceState, difference_class
@@ -37,12 +37,11 @@ async def forget_lines(run: ReconRun) -> None:
 async def keep(run: ReconRun, batch: Sequence[Found]) -> Counter[str]:
     """Writes one batch in one transaction: all of it, or nothing. Answers how many of each class remain as differences."""
     async with db.transaction():
-        other_days = [f.number for f in batch if f.class_name == OTHER_DAY and f.number]
-        await _arrived(run.day_on, [n for n in other_days if n])
+        await _arrived(run.day_on, [f.number for f in batch if f.class_name in (OTHER_DAY, MATCH) and f.number])
         explained = await _seen_on_another_day(run, batch) | await _paired(run, batch)
         kept = [f for f in batch if (f.class_name, f.key) not in explained]
         await _lines(run, [f for f in batch if f.line_no])
-        found = [f for f in kept if f.class_name != OTHER_DAY]
+        found = [f for f in kept if f.class_name not in (OTHER_DAY, MATCH)]
         await _differences(run, found)
     return Counter(f.class_name for f in found)
 
@@ -72,7 +71,7 @@ async def _seen_on_another_day(run: ReconRun, batch: Sequence[Found]) -> set[tup
     if not numbers:
         return set()
     rows = await db.fetch(
-        f"SELECT DISTINCT number FROM payments_recon_line WHERE class_name = 'OTHER_DAY' AND run_id <> ? "
+        f"SELECT DISTINCT number FROM payments_recon_line WHERE class_name IN ('OTHER_DAY', 'MATCH') AND run_id <> ? "
         f"AND number {db.any_of(numbers, 'text')}",
         run.id,
         *db.values_of(numbers),
@@ -143,7 +142,7 @@ async def _differences(run: ReconRun, batch: Sequence[Found]) -> None:
             for value in (
                 f.class_name, f.key[:120], run.channel, f.payment_no[:64] if f.payment_no else None, f.ours_fen, f.theirs_fen,
                 f"{run.day_on.isoformat()} 账单：{difference_class(f.class_name).label}",
-                str(DifferenceState.CARRIED if f.class_name in CARRIED_CLASSES else DifferenceState.OPEN), day, now,
+                str(_first_state(f)), day, now,
             )
         ]  # fmt: skip
         added = await db.fetch(
@@ -158,10 +157,27 @@ async def _differences(run: ReconRun, batch: Sequence[Found]) -> None:
             level("payments.differences", class_name=name, count=count, channel=run.channel, day=run.day_on.isoformat())
 
 
+def _first_state(f: Found) -> DifferenceState:
+    """A line that says itself that the refund failed waits for no other file."""
+    said_so = f.class_name == "REFUND_LOCAL_ONLY" and f.line_no > 0
+    return DifferenceState.CARRIED if f.class_name in CARRIED_CLASSES and not said_so else DifferenceState.OPEN
+
+
 async def _belong_to_the_day(run: ReconRun, piece: Sequence[Found]) -> None:
     """What settlement had noticed before the file came stands in the day's report too."""
     keys = [f.key[:120] for f in piece]
     await db.execute(
         f"UPDATE payments_difference SET day_on = ? WHERE day_on IS NULL AND channel = ? AND key {db.any_of(keys, 'text')}",
         runs.day_value(run.day_on), run.channel, *db.values_of(keys),
+    )  # fmt: skip
+
+
+async def conclude(row: Difference, *, fixed: bool, text: str) -> None:
+    """Notes what the first action found: either the difference is over, or a person goes on and nobody asks again by itself."""
+    now = db.at(clock.now())
+    await db.execute(
+        "UPDATE payments_difference SET state = ?, resolution = ?, acted_at = ?, resolved_at = ?, detail = ? "
+        "WHERE id = ? AND state = 'open'",
+        str(DifferenceState.AUTO_FIXED if fixed else DifferenceState.OPEN), text if fixed else None, now, now if fixed else None,
+        row.detail if fixed else f"{row.detail}；{text}"[:200], row.id,
     )  # fmt: skip

@@ -8,6 +8,8 @@ from payments.gateways.statement_port import StatementKind
 
 # Not differences, but worth a row: the line belongs to a payment whose day, by our books, is another one.
 OTHER_DAY = "OTHER_DAY"
+# Refunds that match are kept too: they are few, and the day by our books may change when one is sent again.
+MATCH = "MATCH"
 
 TABLES = (
     "CREATE TABLE line (file TEXT, line_no INT, kind TEXT, number TEXT, txn TEXT, amount INT, settle INT, fee INT, currency TEXT, "
@@ -79,7 +81,9 @@ _REFUNDS = (
     "l.at, COALESCE(o.that_day, 0) AS that_day, CASE WHEN NOT l.done THEN NULL "
     "WHEN o.number IS NULL OR NOT o.settled THEN 'REFUND_CHANNEL_ONLY' "
     "WHEN l.amount <> o.amount OR l.currency <> o.currency THEN 'REFUND_AMOUNT' "
-    "WHEN NOT o.that_day THEN 'OTHER_DAY' END AS class " + _PAIR.format(kind="refund") + ") WHERE class IS NOT NULL"
+    "WHEN NOT o.that_day THEN 'OTHER_DAY' ELSE 'MATCH' END AS class "
+    + _PAIR.format(kind="refund")
+    + ") WHERE class IS NOT NULL"
 )
 # A row of ours of that day for which the file has no line of the same transaction.
 _LOCAL_ONLY = (
@@ -201,4 +205,4 @@ OURS_SUMS = (
     "SELECT COUNT(*), COALESCE(SUM(CASE kind WHEN 'payment' THEN amount ELSE -amount END), 0) FROM ours "
     "WHERE that_day AND settled"
 )
-FOUND_SUMS = "SELECT COUNT(DISTINCT NULLIF(line_no, 0)), COALESCE(SUM(class = 'OTHER_DAY'), 0), COALESCE(SUM(delta), 0) FROM found"
+FOUND_SUMS = "SELECT COUNT(DISTINCT CASE WHEN line_no > 0 AND class <> 'MATCH' THEN line_no END), COALESCE(SUM(class = 'OTHER_DAY'), 0), COALESCE(SUM(delta), 0) FROM found"

@@ -91,7 +91,7 @@ async def sign(*, channel: str, day: date, signer: str) -> int:
             raise Conflict(f"还有 {open_rows} 条差异没有处理完，不能签字")
         digest = await _digest(channel, day, runs)
         earlier = await ReconSignature.filter(channel=channel, day_on=day, digest=digest)
-        if any(row.signer == signer for row in earlier):
+        if any(same_person(str(row.signer), signer) for row in earlier):
             raise SamePerson("这一天您已经签过字，须由另一人再签")
         await ReconSignature.create(channel=channel, day_on=day, signer=signer[:64], digest=digest)
         if len(earlier) + 1 >= SIGNERS:

@@ -44,6 +44,12 @@ STATEMENTS = {
         "AND paid_at < '2026-01-02 00:00:00+00:00' AND (paid_at, id) > ('2026-01-01 00:00:00+00:00', 0) "
         "ORDER BY paid_at, id LIMIT 2000",
     ),
+    "a day's refunds": (
+        "payments_refund",
+        "SELECT id FROM payments_refund WHERE channel = 'wechat' AND sent_at >= '2026-01-01 00:00:00+00:00' "
+        "AND sent_at < '2026-01-02 00:00:00+00:00' AND (sent_at, id) > ('2026-01-01 00:00:00+00:00', 0) "
+        "ORDER BY sent_at, id LIMIT 2000",
+    ),
     "bills that are due": (
         "payments_bill",
         "SELECT id FROM payments_bill WHERE state = 'open' AND expires_at <= '2026-01-01 00:00:00+00:00' "

@@ -7,7 +7,7 @@ import pytest
 import payments
 from kernel import clock, storage
 from kernel.storage import StorageSettings
-from payments import asking, reconciliation
+from payments import asking, reconciliation, refund_asking
 from payments.models import Difference
 from payments.reconciliation import workplace
 from payments.reconciliation.models import ReconLine
@@ -38,6 +38,20 @@ class Counter:
             await asking.work_on(view.payment_no)
             assert (await self.town.attempt(view.payment_no)).state == AttemptState.PAID
         return view.payment_no
+
+    async def give_back(self, number: str, fen: int = 400) -> str:
+        """A refund that two people wanted and that was sent; answers its number."""
+        refund_no = await payments.request_refund(
+            payment_no=number, amount_fen=fen, reason="多收", requested_by="张会计"
+        )
+        await payments.approve_refund(refund_no=refund_no, approved_by="李主任")
+        await refund_asking.work_on(refund_no)
+        return refund_no
+
+    async def finish(self, refund_no: str, status: str = "SUCCESS") -> None:
+        """The channel ends a refund, and we hear of it."""
+        await self.town.control("POST", f"/refunds/{refund_no}/finish", {"status": status, "notify": False})
+        await refund_asking.work_on(refund_no)
 
     async def row(self, number: str, **changed: str) -> dict[str, str]:
         """The line of an order as the partner would write it, to add it once more or to another day."""

@@ -85,11 +85,11 @@ CASES = {
     "another application": ([line("P1", ours=False)], [], []),
     "UNKNOWN_LINE": ([line("P1", kind=OTHER)], [], [("UNKNOWN_LINE", "wechat:2026-11-19:trade:1")]),
     "FEE": ([line("P1", fee_fen=7)], [ours("P1")], [("FEE", "wechat:2026-11-19")]),
-    "FEE of a refund, a fen off": ([line("R1", kind=BACK, fee_fen=-7)], [ours("R1", kind=BACK)], []),
+    "FEE of a refund, a fen off": ([line("R1", kind=BACK, fee_fen=-7)], [ours("R1", kind=BACK)], [("MATCH", "R1")]),
     "FEE of a refund, two off": (
-        [line("R1", kind=BACK, fee_fen=-8)], [ours("R1", kind=BACK)], [("FEE", "wechat:2026-11-19")],
+        [line("R1", kind=BACK, fee_fen=-8)], [ours("R1", kind=BACK)], [("FEE", "wechat:2026-11-19"), ("MATCH", "R1")],
     ),
-    "refund MATCH": ([line("R1", kind=BACK)], [ours("R1", kind=BACK)], []),
+    "refund MATCH": ([line("R1", kind=BACK)], [ours("R1", kind=BACK)], [("MATCH", "R1")]),
     "REFUND_CHANNEL_ONLY": ([line("R1", kind=BACK)], [], [("REFUND_CHANNEL_ONLY", "wechat:R1")]),
     "REFUND_CHANNEL_ONLY, ours failed": (
         [line("R1", kind=BACK)], [ours("R1", kind=BACK, settled=False)], [("REFUND_CHANNEL_ONLY", "wechat:R1")],
@@ -100,7 +100,7 @@ CASES = {
     ),
     "REFUND_AMOUNT": ([line("R1", 400, kind=BACK)], [ours("R1", 500, kind=BACK)], [("REFUND_AMOUNT", "R1")]),
     "a payment and a refund of one number": (
-        [line("X"), line("X", 400, kind=BACK)], [ours("X"), ours("X", 400, kind=BACK)], [],
+        [line("X"), line("X", 400, kind=BACK)], [ours("X"), ours("X", 400, kind=BACK)], [("MATCH", "X")],
     ),
 }  # fmt: skip
 

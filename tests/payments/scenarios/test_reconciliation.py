@@ -4,8 +4,12 @@ from datetime import time, timedelta
 
 import pytest
 
+import payments
 from kernel import clock, db
+from payments import refund_asking
+from payments.models import Difference, Refund
 from payments.reconciliation.models import ReconRun
+from payments.refund_states import RefundState
 from payments.states import AttemptState
 from tests.payments.finance import SUM, flow_of
 from tests.sandbox.wechat_pay_caller import NOTIFY, Merchant
@@ -75,6 +79,65 @@ async def test_s46_every_class_at_once(office):
         for row in await db.fetch("SELECT payment_no FROM payments_evidence WHERE effect = 'suspense'")
     }
     assert suspended == {stranger, numbers["second"]}
+
+
+async def test_s46_every_class_of_refunds(office):
+    """Refunds are dated by their beginning, so this is today's file."""
+    office.day = clock.today()
+    sold = {
+        name: await office.sell(at=clock.now().isoformat())
+        for name in ("match", "local", "amount", "hand", "lost", "failed", "going")
+    }
+    back = {name: await office.give_back(sold[name]) for name in ("match", "local", "amount", "failed", "going")}
+    for name in ("match", "local", "amount", "failed"):
+        await office.finish(back[name])
+    await office.town.fault("refund", {"drop": "after"})
+    back["lost"] = await office.give_back(sold["lost"])
+    assert (await Refund.get(refund_no=back["lost"])).state == RefundState.UNKNOWN
+    by_hand = {
+        "out_trade_no": sold["hand"], "out_refund_no": "BYHAND1", "notify_url": NOTIFY,
+        "amount": {"refund": 400, "total": SUM, "currency": "CNY"},
+    }  # fmt: skip
+    assert (await Merchant(office.town.partner).call("POST", "/v3/refund/domestic/refunds", by_hand)).status == 200
+    await office.ready(
+        drop=[back["local"]],
+        change={back["amount"]: {"申请退款金额": "4.01"}, back["failed"]: {"退款状态": "FAIL"}},
+    )
+    assert (await office.run())["trade"] == "diffs_open"
+    found = [row for row in await office.found() if not row[0].startswith(("SETTLEMENT", "FEE"))]
+    assert found == sorted(
+        [
+            ("REFUND_AMOUNT", sold["amount"], "open"),
+            ("REFUND_CHANNEL_ONLY", sold["hand"], "open"),
+            ("REFUND_CHANNEL_ONLY", sold["lost"], "auto_fixed"),
+            ("REFUND_LOCAL_ONLY", sold["local"], "carried"),
+            ("REFUND_LOCAL_ONLY", sold["failed"], "auto_fixed"),
+        ]
+    )
+    assert (await Refund.get(refund_no=back["lost"])).state == RefundState.PROCESSING
+    assert ("MATCH", back["match"]) in await office.kept() and ("MATCH", back["going"]) in await office.kept()
+    hand = await Difference.get(key="wechat:BYHAND1")
+    assert "refund adopt" in hand.detail and hand.acted_at is not None
+
+
+async def test_s46_a_refund_made_by_hand_is_over_when_it_is_registered(office):
+    office.day = clock.today()
+    one = await office.sell(at=clock.now().isoformat())
+    by_hand = {
+        "out_trade_no": one, "out_refund_no": "BYHAND1", "notify_url": NOTIFY,
+        "amount": {"refund": 400, "total": SUM, "currency": "CNY"},
+    }  # fmt: skip
+    assert (await Merchant(office.town.partner).call("POST", "/v3/refund/domestic/refunds", by_hand)).status == 200
+    await office.ready()
+    await office.run()
+    assert await office.found() == [("REFUND_CHANNEL_ONLY", one, "open")]
+    await payments.adopt_refund(refund_no="BYHAND1", payment_no=one, reason="误退登记", requested_by="张会计")
+    await payments.approve_refund(refund_no="BYHAND1", approved_by="李主任")
+    await refund_asking.work_on("BYHAND1")
+    assert await office.found() == [("REFUND_CHANNEL_ONLY", one, "resolved")]
+    await office.ready(extra_column="新")
+    assert (await office.run(again=True))["trade"] == "matched"
+    assert await office.kept() == [("OTHER_DAY", "BYHAND1")]
 
 
 async def test_s47_run_twice_and_fetched_twice(office):
