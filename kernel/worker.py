@@ -120,14 +120,14 @@ class Worker:
         return len(claimed)
 
     async def _take_suspect(self) -> None:
-        """One row whose holder vanished: dead after three crashes, otherwise run when nothing else is in flight."""
+        """One row whose holder vanished: dead after MAX_CRASHES of them, otherwise run when nothing else is in flight."""
         if self._alone or self._stopping.is_set():
             return
         suspect = await outbox.claim_suspect(lease_ms=self._lease_ms, longest_lease_ms=self._lease_ms)
         if suspect is None:
             return
         if suspect.crashes >= outbox.MAX_CRASHES:
-            await outbox.bury(suspect, "the process died three times while working on this")
+            await outbox.bury(suspect, f"the process died {suspect.crashes} times while working on this")
             _handled.labels(suspect.topic, "dead").inc()
             return
         self._alone = True
