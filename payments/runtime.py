@@ -89,7 +89,13 @@ def wechat_gateway(settings: WeChatPaySettings) -> WeChatPayGateway:
     )
     partner = Partner(WeChatPayGateway.partner, settings.base_url)
     client = WeChatPayClient(partner=partner, merchant=merchant, keys=keys)
-    return WeChatPayGateway(client=client, merchant=merchant, notify_url=settings.notify_url)
+    return WeChatPayGateway(
+        client=client,
+        merchant=merchant,
+        notify_url=settings.notify_url,
+        h5=settings.h5,
+        h5_return_url=settings.h5_return_url,
+    )
 
 
 def settings() -> PaymentSettings:

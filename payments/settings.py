@@ -81,6 +81,10 @@ class WeChatPaySettings:
     public_key_file: Path | None = setting(
         "WECHATPAY_PUBLIC_KEY_FILE", help="微信支付公钥文件 pub_key.pem", default=None
     )
+    h5: bool = setting("WECHATPAY_H5", help="商户号已开通 H5 支付，在手机浏览器里也提供微信支付", default=False)
+    h5_return_url: str = setting(
+        "WECHATPAY_H5_RETURN_URL", help="H5 支付后回到的页面地址，域名须在商户平台登记，可不填", default=""
+    )
     notify_url: str = setting("WECHATPAY_NOTIFY_URL", help="微信支付通知本系统的完整地址，https，不带参数")
 
     def __post_init__(self) -> None:
@@ -100,6 +104,8 @@ class WeChatPaySettings:
             else "WECHATPAY_PUBLIC_KEY_ID 与 WECHATPAY_PUBLIC_KEY_FILE 要么都填，要么都不填",
             "" if not self.public_key_id or self.public_key_id.startswith(signing.PUBLIC_KEY_PREFIX)
             else "WECHATPAY_PUBLIC_KEY_ID 应以 PUB_KEY_ID_ 开头",
+            "" if not self.h5_return_url or urlsplit(self.h5_return_url).scheme in ("https", "http")
+            else "WECHATPAY_H5_RETURN_URL 必须是完整地址",
             key_files.refusal(self.merchant_key),
             key_files.refusal(self.public_key),
         ]  # fmt: skip

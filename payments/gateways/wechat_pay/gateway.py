@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
+from urllib.parse import quote
 
 import structlog
 
@@ -31,8 +32,9 @@ log = structlog.get_logger(__name__)
 
 _ORDER = "/v3/pay/transactions/out-trade-no/"
 
+JSAPI, H5 = "jsapi", "h5"
 PRODUCTS: Mapping[str, Capabilities] = {
-    "jsapi": Capabilities(
+    JSAPI: Capabilities(
         minimum_fen=1,
         maximum_fen=10**10,
         needs_payer_id=True,
@@ -40,41 +42,53 @@ PRODUCTS: Mapping[str, Capabilities] = {
         least_life_seconds=90,
         client_action_life_seconds=110 * 60,  # a prepay_id lives 2 hours, whatever the order says
     ),
+    H5: Capabilities(
+        minimum_fen=1,
+        maximum_fen=10**10,
+        needs_payer_id=False,
+        needs_payer_address=True,
+        order_life_seconds=2 * 3600,
+        least_life_seconds=90,
+        client_action_life_seconds=270,  # an h5_url lives 5 minutes
+    ),
 }
 
 
 class WeChatPayGateway:
-    """One merchant account and one mini-program."""
+    """One merchant account and one mini-program; `h5` where the merchant may also be paid from other browsers."""
 
     channel = orders.CHANNEL
     partner = "wechat-pay"
     products = PRODUCTS
-    offered: tuple[str, ...] = ("jsapi",)
     kept_headers: tuple[str, ...] = ("wechatpay-", "request-id")
 
-    def __init__(self, *, client: WeChatPayClient, merchant: Merchant, notify_url: str) -> None:
+    def __init__(
+        self, *, client: WeChatPayClient, merchant: Merchant, notify_url: str, h5: bool = False, h5_return_url: str = ""
+    ) -> None:
         self._client, self._merchant, self._notify_url = client, merchant, notify_url
+        self._h5_return_url = h5_return_url
+        self.offered: tuple[str, ...] = (JSAPI, H5) if h5 else (JSAPI,)
         self.refunds = WeChatPayRefunds(client=client, merchant=merchant, notify_url=notify_url)
         self.statements: StatementPort | None = WeChatStatements(client=client, merchant=merchant)
 
     def order_body(self, draft: OrderDraft) -> bytes:
-        """The exact bytes of the JSAPI order."""
-        return orders.jsapi_body(
-            draft, mchid=self._merchant.mchid, app_id=self._merchant.app_id, notify_url=self._notify_url
-        )
+        """The exact bytes of the order."""
+        body = orders.h5_body if draft.product == H5 else orders.jsapi_body
+        return body(draft, mchid=self._merchant.mchid, app_id=self._merchant.app_id, notify_url=self._notify_url)
 
     async def prepare(self, order: Order) -> Evidence:
-        """Creates the order or repeats it: the identical request gives a fresh prepay_id for the same order."""
-        reply = await self._client.call("POST", "/v3/pay/transactions/jsapi", order.body, name="jsapi")
-        errors.alarm(reply, "jsapi", order.payment_no)
+        """Creates the order or repeats it: the identical request gives a fresh prepay_id or h5_url for the same order."""
+        reply = await self._client.call("POST", f"/v3/pay/transactions/{order.product}", order.body, name=order.product)
+        errors.alarm(reply, order.product, order.payment_no)
         if not reply.sent:
             return orders.not_sent(order.payment_no, errors.why(reply))
         verdict = errors.of_order(reply)
         if verdict is Verdict.REFUSED:
             return orders.refused(order.payment_no, errors.why(reply))
-        prepay_id = reply.data.get("prepay_id")
-        if verdict is Verdict.DONE and isinstance(prepay_id, str) and prepay_id:
-            return orders.accepted(order.payment_no, self._client_action(prepay_id), reply.request_id)
+        opens = reply.data.get("h5_url" if order.product == H5 else "prepay_id")
+        if verdict is Verdict.DONE and isinstance(opens, str) and opens:
+            action = self._page(opens) if order.product == H5 else self._client_action(opens)
+            return orders.accepted(order.payment_no, action, reply.request_id)
         return orders.no_reply(order.payment_no, EvidenceKind.REPLY, errors.why(reply))
 
     async def query(self, order: Order) -> Evidence:
@@ -134,6 +148,10 @@ class WeChatPayGateway:
             return
         await self._client.keys.keep(found)
         log.info("wechat_pay.certificates", outcome="fetched", serials=[c.serial for c in found])
+
+    def _page(self, h5_url: str) -> dict[str, str]:
+        back = f"&redirect_url={quote(self._h5_return_url, safe='')}" if self._h5_return_url else ""
+        return {"url": f"{h5_url}{back}"}
 
     def _client_action(self, prepay_id: str) -> dict[str, str]:
         timestamp, nonce, package = str(int(clock.now().timestamp())), secrets.token_hex(16), f"prepay_id={prepay_id}"

@@ -21,18 +21,25 @@ _STATES = {
 
 def jsapi_body(draft: OrderDraft, *, mchid: str, app_id: str, notify_url: str) -> bytes:
     """The body of POST /v3/pay/transactions/jsapi. A repeat must be identical, so these bytes are stored before the first send."""
-    return compact(
-        {
-            "appid": app_id,
-            "mchid": mchid,
-            "description": draft.description[:_MOST_DESCRIPTION],
-            "out_trade_no": draft.payment_no,
-            "time_expire": clock.local(draft.expires_at).isoformat(timespec="seconds"),
-            "notify_url": notify_url,
-            "amount": {"total": draft.amount_fen, "currency": draft.currency},
-            "payer": {"openid": draft.payer_id},
-        }
-    )
+    return compact({**_order(draft, mchid, app_id, notify_url), "payer": {"openid": draft.payer_id}})
+
+
+def h5_body(draft: OrderDraft, *, mchid: str, app_id: str, notify_url: str) -> bytes:
+    """The body of POST /v3/pay/transactions/h5: no payer, but the address the phone comes from."""
+    scene = {"payer_client_ip": draft.payer_address, "h5_info": {"type": "Wap"}}
+    return compact({**_order(draft, mchid, app_id, notify_url), "scene_info": scene})
+
+
+def _order(draft: OrderDraft, mchid: str, app_id: str, notify_url: str) -> dict[str, Any]:
+    return {
+        "appid": app_id,
+        "mchid": mchid,
+        "description": draft.description[:_MOST_DESCRIPTION],
+        "out_trade_no": draft.payment_no,
+        "time_expire": clock.local(draft.expires_at).isoformat(timespec="seconds"),
+        "notify_url": notify_url,
+        "amount": {"total": draft.amount_fen, "currency": draft.currency},
+    }
 
 
 def close_body(mchid: str) -> bytes:
