@@ -4,6 +4,7 @@ import asyncio
 import random
 import re
 from datetime import date
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -346,3 +347,42 @@ async def test_a_person_without_a_phone_is_told_in_both_bodies(town):
         await submit(town, case_no, await town.submission())
     assert refused.value.status == 428 and await town.state(case_no) == "DRAFT"
     assert town.stored_at_once == 0
+
+
+# -- the benchmark's yardstick ----------------------------------------------------------------------------------------
+
+SCRIPTS = Path(submission.__file__).parents[2] / "bench" / "pgfloor"
+WRITES = re.compile(r"\b(INSERT INTO|DELETE FROM|UPDATE) \"?((?:cases|delivery|kernel|payments)_\w+)")
+LOCKS = re.compile(r"FROM \"?(cases_\w+)\"? (?:(?!FROM \"?cases_).)*?FOR NO KEY UPDATE")
+
+
+@only_postgres
+@pytest.mark.parametrize(("off", "script"), [(False, "submit_statement"), (True, "submit_transaction")])
+async def test_pgbench_plays_what_the_product_sends(town, transaction_only, monkeypatch, off, script):
+    """The same writes on the same tables and the same rows locked; the transaction also in the same order."""
+    sent, prepared = [], db._prepared
+
+    def noted(sql, params):
+        sent.append(sql)
+        return prepared(sql, params)
+
+    transaction_only(off)
+    wanted, case_no = await town.submission(), await draft(town)
+    await submit(town, await draft(town), wanted)
+    monkeypatch.setattr(db, "_prepared", noted)
+    await submit(town, case_no, wanted)
+    played = (SCRIPTS / f"{script}.sql").read_text(encoding="utf-8").splitlines()
+    statements = [
+        line for line in played if re.match(r"INSERT|SELECT|WITH", line) and "bench_owner WHERE n" not in line[:70]
+    ]
+    for pattern in (WRITES, LOCKS):
+        assert {found for sql in sent for found in pattern.findall(sql)} == {
+            found for sql in played for found in pattern.findall(sql)
+        }
+    if off:
+        assert [_told(sql) for sql in sent] == [_told(sql) for sql in statements]
+
+
+def _told(sql):
+    """Verb and first table of a statement."""
+    return sql.split()[0], re.search(r"\b(?:FROM|INTO|UPDATE) \"?(\w+)", sql)[1]
