@@ -27,6 +27,7 @@ from kernel.settings import DatabaseSettings
 M = TypeVar("M", bound=Model)
 CONNECTION = "default"
 _MAX_RETRY_AFTER = 2
+_SQLITE = "tortoise.backends.sqlite"
 
 
 class UtcDatetimeField(fields.DatetimeField[datetime]):
@@ -78,7 +79,7 @@ def _connection_config(settings: DatabaseSettings) -> dict[str, Any]:
     parts = urlsplit(settings.url)
     if parts.scheme == "sqlite":
         return {
-            "engine": "tortoise.backends.sqlite",
+            "engine": _SQLITE,
             "credentials": {
                 "file_path": unquote(settings.url.removeprefix("sqlite://").split("?")[0]),
                 "journal_mode": "WAL",
@@ -154,13 +155,13 @@ async def close() -> None:
 
 def engine() -> Literal["sqlite", "postgres"]:
     """Which of the two engines this process talks to."""
-    return "sqlite" if _connection().capabilities.dialect == "sqlite" else "postgres"
+    chosen = require_context().connections.db_config[CONNECTION]["engine"]
+    return "sqlite" if chosen == _SQLITE else "postgres"
 
 
 def _connection() -> Any:
-    return require_context().connections.get(
-        CONNECTION
-    )  # what the ORM does for every query, without an import each time
+    # What the ORM does for every query, without its import each time.
+    return require_context().connections.get(CONNECTION)
 
 
 @asynccontextmanager
@@ -267,7 +268,7 @@ def any_of(values: Sequence[Any], kind: Literal["text", "bigint"]) -> str:
     return f"= ANY ({array(kind)})" if engine() == "postgres" else f"IN ({', '.join('?' * len(values))})"
 
 
-def array(kind: Literal["text", "bigint", "int"]) -> str:
+def array(kind: Literal["text", "bigint", "int", "xid"]) -> str:
     """An array parameter whose length PostgreSQL does not look at: it would plan the statement anew for every batch."""
     return f"(SELECT ?::{kind}[])::{kind}[]"
 

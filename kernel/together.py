@@ -144,7 +144,11 @@ class OneStatement:
             raise NeedsTransaction  # written without having been looked at
         for table, rows in locked.items():
             # A row that moves gets the number of a later transaction than all that were seen, so any of them will do.
-            sql = f"SELECT 1 FROM {table} WHERE id = ANY (?::bigint[]) AND xmin = ANY (?::xid[]) ORDER BY id FOR NO KEY UPDATE"
+            numbers, versions = db.array("bigint"), db.array("xid")
+            sql = (
+                f"SELECT 1 FROM {table} WHERE id = ANY ({numbers}) AND xmin = ANY ({versions}) "
+                "ORDER BY id FOR NO KEY UPDATE"
+            )
             yield sql, (list(rows), list(rows.values())), len(rows)
 
 
