@@ -5,7 +5,9 @@ from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from structlog.testing import capture_logs
 
+from kernel import logs
 from kernel.http import NoAnswer, NotSent
 from payments.gateways.alipay import requests
 from payments.gateways.base import CloseOutcome, Order, OrderDraft, Outcome
@@ -214,3 +216,13 @@ async def test_abnormal_refunds_are_not_known_here(play):
     assert not play.gateway.refunds.capabilities.can_repair_abnormal
     said = await play.gateway.refunds.repair_abnormal(refund(play.gateway), channel_refund_id="", body=b"")
     assert (said.outcome, play.wire.sent) == (R.NOT_SENT, [])
+
+
+async def test_what_is_logged_reaches_the_log(play):
+    """Fields outside the list are dropped by the log's first wall, and then nobody can say what Alipay answered."""
+    with capture_logs() as lines:
+        await play("prepare", requests.CREATE, {"code": "40002", "sub_code": "isv.invalid-signature"}, signer=None)
+        await play.gateway.verify_notification({}, alipay.signed_notice(alipay.notice_fields(NO)))
+        await play("query", requests.QUERY, PAID | {"code": "20000", "sub_code": "isp.unknow-error"})
+    assert {line["event"] for line in lines} == {"alipay.answer", "alipay.configuration", "alipay.notice"}
+    assert {name for line in lines for name in line} - {"log_level"} <= logs._FIELDS

@@ -3,7 +3,7 @@
 import structlog
 
 from kernel.http import NotSent, Partner, PartnerError
-from payments.gateways.alipay import answers, requests
+from payments.gateways.alipay import answers, errors, requests
 from payments.gateways.alipay.answers import Proof, Reply
 from payments.gateways.alipay.keys import KeyTable
 from payments.gateways.alipay.requests import Application
@@ -45,9 +45,8 @@ class AlipayClient:
                 "alipay.answer",
                 call=method,
                 status=answer.status,
-                code=reply.code,
-                sub_code=reply.sub_code,
-                proof=str(reply.proof),
+                code=errors.words(reply),
+                detail=str(reply.proof),
                 reason=reply.reason,
             )
         return reply

@@ -89,7 +89,12 @@ def core(reply: Reply) -> str:
 def alarm(reply: Reply, call: str, number: str) -> None:
     """Raises the configuration alarm for answers that mean a mistake of ours."""
     if reply.code in _CONFIGURATION or core(reply) == "DISCORDANT_REPEAT_REQUEST":
-        log.error("alipay.configuration", call=call, number=number, code=reply.code, sub_code=reply.sub_code)
+        log.error("alipay.configuration", call=call, key=number, code=words(reply))
+
+
+def words(reply: Reply) -> str:
+    """Both codes."""
+    return f"{reply.code} {reply.sub_code}".strip()
 
 
 def why(reply: Reply) -> str:

@@ -159,4 +159,4 @@ class AlipayGateway:
                 outcome = "fetched" if await self._client.keys.keep(chain, sn=wanted) else "refused"
         except (binascii.Error, ValueError, UnusableKey):
             outcome = "unreadable"
-        log.warning("alipay.certificate", outcome=outcome, code=reply.code, sub_code=reply.sub_code)
+        log.warning("alipay.certificate", outcome=outcome, code=errors.words(reply))
