@@ -19,6 +19,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+import structlog
+
 from backend.wiring import APPS
 from bench import machine
 from kernel import crypto, db, migrate, storage
@@ -217,6 +219,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--record", action="store_true", help="把结果记入 bench/results/")
     chosen = parser.parse_args(arguments)
     crypto.configure(CRYPTO)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     result = {
         "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "machine": machine.describe(),

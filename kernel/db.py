@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import count
 from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
@@ -209,7 +210,7 @@ def needs_transaction() -> None:
 
 @lru_cache(maxsize=1024)
 def _numbered(sql: str) -> str:
-    numbers = iter(range(1, 1000))
+    numbers = count(1)
     return re.sub(r"'[^']*'|\?", lambda m: m.group() if m.group() != "?" else f"${next(numbers)}", sql)
 
 
