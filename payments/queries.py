@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from kernel import db
+from kernel import batches, db
 from kernel.problems import NotFound
 from payments import ledger, runtime, views
 from payments.models import Attempt, Bill, BillLine, Difference, Refund
@@ -11,6 +11,7 @@ from payments.states import BillState
 from payments.views import BillView, PaymentView
 
 _DEFAULT_ACTION_LIFE_SECONDS = 3600
+_BILLS = batches.Models(Bill, by={"t.subject": "text"})
 _NOTHING_OPEN = frozenset(
     {BillState.PAID, BillState.WAIVED, BillState.PART_REFUNDED, BillState.REFUNDED, BillState.WITHDRAWN}
 )
@@ -42,7 +43,7 @@ async def bills_page(
 
 async def bills_of(subject: str) -> list[BillView]:
     """Every bill of a subject, oldest first. The caller has checked who asks."""
-    return await _views(await Bill.filter(subject=subject).order_by("id"))
+    return await _views(await _BILLS.of(subject))
 
 
 async def outstanding(subject: str, kind: str | None = None) -> bool:

@@ -12,7 +12,7 @@ from backend.cases.models import Attachment, Case, Material
 from backend.cases.ports import Applicant, DeliveryWish
 from backend.cases.screening import MaterialChoice
 from backend.identity.views import Person
-from kernel import db, rows, together
+from kernel import batches, db, rows, together
 from kernel.crypto import seal, unseal
 from kernel.masks import mask_address, mask_name, mask_phone
 from kernel.problems import FieldError, Invalid
@@ -180,6 +180,29 @@ async def attached(case: Case) -> list[Attachment]:
     """The files in use now, with their material, in the order of codes and positions."""
     query = Attachment.filter(case_id=case.id, until_version=None).order_by("code", "position", "id")
     return await query.prefetch_related("material")
+
+
+class InUse(NamedTuple):
+    """A file in use, as it is shown."""
+
+    code: str
+    ref: str
+    width: int | None
+    height: int | None
+
+
+_IN_USE = batches.Records(
+    "a.code, m.ref, m.width, m.height",
+    "(cases_attachment a JOIN cases_material m ON m.id = a.material_id)",
+    by={"a.case_id": "bigint"},
+    where="a.until_version IS NULL",
+    order="a.code, a.position, a.id",
+)
+
+
+async def in_use(case: Case) -> list[InUse]:
+    """The files in use now, in the order of codes and positions, for those who only show them."""
+    return [InUse(*row[1:]) for row in await _IN_USE.of(case.id)]
 
 
 async def choices_of(case: Case) -> tuple[MaterialChoice, ...]:

@@ -3,13 +3,14 @@
 For its owner (detail, timeline), for the platform (package), and for a stranger with the query password.
 """
 
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from backend.cases import contents, numbers, steps
-from backend.cases.contents import Draft
+from backend.cases.contents import Draft, InUse
 from backend.cases.corrections import LABELS as CORRECTION_LABELS
 from backend.cases.corrections import list_of
 from backend.cases.models import Attachment, Case, Correction, Event
@@ -21,7 +22,7 @@ from backend.catalog import queries as catalog
 from backend.catalog.views import ItemVersion
 from backend.identity import queries as identity
 from backend.identity.actor import Actor
-from kernel import clock, db
+from kernel import batches, clock, db
 from kernel.crypto import unseal_text
 from kernel.problems import NotFound
 
@@ -29,6 +30,8 @@ QUERY_TRIES = 5
 QUERY_LOCK_MINUTES = 30
 # A stranger's wrong number costs the same work as a wrong password.
 _NOBODY = "0" * 64
+_CASES = batches.Models(Case, by={"t.case_no": "text", "t.account_ref": "text"})
+_CORRECTIONS = batches.Models(Correction, by={"t.case_id": "bigint"}, order="t.number")
 
 
 class MaterialUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,7 +173,7 @@ async def detail(*, actor: Actor, case_no: str) -> CaseDetail:
         applicant_id=case.applicant_id_mask,
         applicant_phone=case.applicant_phone_mask,
         form=contents.form_of(case),
-        materials=_uses(item, await contents.attached(case)),
+        materials=_uses(item, await contents.in_use(case)),
         deferred_codes=tuple(case.deferred_codes),
         deferred_until_on=case.deferred_until_on,
         delivery=_delivery(case),
@@ -273,21 +276,21 @@ async def by_password(*, case_no: str, password: str) -> PublicStatus:
 
 
 async def _own(actor: Actor, case_no: str) -> Case:
-    case = await Case.get_or_none(case_no=case_no, account_ref=actor.account_ref)
+    case = await _CASES.one(case_no, actor.account_ref)
     if case is None:
         raise NotFound("没有找到这件申请，请核对办件编号")
     return case
 
 
-def _uses(item: ItemVersion, rows: list[Attachment]) -> tuple[MaterialUse, ...]:
+def _uses(item: ItemVersion, rows: Iterable[InUse]) -> tuple[MaterialUse, ...]:
     names = {rule.code: rule.name for rule in item.materials}
     return tuple(
         MaterialUse(
             code=row.code,
             name=names.get(row.code, row.code),
-            material_id=row.material.ref,
-            width=row.material.width or 0,
-            height=row.material.height or 0,
+            material_id=row.ref,
+            width=row.width or 0,
+            height=row.height or 0,
         )
         for row in rows
     )
@@ -307,7 +310,7 @@ def _delivery(case: Case) -> DeliveryView | None:
 async def _corrections(case: Case, item: ItemVersion) -> tuple[CorrectionView, ...]:
     names = {rule.code: rule.name for rule in item.materials}
     views = []
-    for row in await Correction.filter(case_id=case.id).order_by("number"):
+    for row in await _CORRECTIONS.of(case.id):
         asked = list_of(case.case_no, row)
         views.append(
             CorrectionView(

@@ -10,7 +10,7 @@ from backend.cases.models import Case, Certificate, Event, ResultFile
 from backend.cases.ports import Applied, CertificateFact, Outcome
 from backend.cases.states import By
 from backend.identity.actor import Actor
-from kernel import db, ids, storage
+from kernel import batches, db, ids, storage
 from kernel.crypto import seal, unseal, unseal_text
 from kernel.masks import mask_tail
 from kernel.problems import NotFound
@@ -57,6 +57,10 @@ def outcome_text(case: Case) -> OutcomeText | None:
     return msgspec.json.decode(unseal(case.outcome_sealed, context=_outcome_context(case.case_no)), type=OutcomeText)
 
 
+_CERTIFICATES = batches.Models(Certificate, by={"t.case_id": "bigint"}, order="t.position")
+_FILES = batches.Models(ResultFile, by={"t.case_id": "bigint"})
+
+
 async def store_certificates(case: Case, certificates: Sequence[CertificateFact]) -> None:
     """Keep the certificates of the decision; the first decision's list stands."""
     if await Certificate.filter(case_id=case.id).exists():
@@ -75,7 +79,7 @@ async def store_certificates(case: Case, certificates: Sequence[CertificateFact]
 
 async def certificates_of(case: Case) -> tuple[CertificateView, ...]:
     """The certificates with their full numbers, for the owner."""
-    rows = await Certificate.filter(case_id=case.id).order_by("position")
+    found = await _CERTIFICATES.of(case.id)
     return tuple(
         CertificateView(
             name=row.name,
@@ -83,7 +87,7 @@ async def certificates_of(case: Case) -> tuple[CertificateView, ...]:
             issuer=row.issuer,
             valid_to=row.valid_to,
         )
-        for row in rows
+        for row in found
     )
 
 
@@ -122,10 +126,10 @@ async def add_result_file(
 
 async def files_of(case: Case) -> tuple[ResultFileView, ...]:
     """The result files of a case in the order they came."""
-    rows = await ResultFile.filter(case_id=case.id).order_by("id")
+    found = await _FILES.of(case.id)
     return tuple(
         ResultFileView(file_id=row.ref, name=row.name, mime=row.mime, bytes=row.bytes, sha256=row.sha256)
-        for row in rows
+        for row in found
     )
 
 

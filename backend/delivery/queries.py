@@ -13,12 +13,13 @@ from backend.delivery.runtime import runtime
 from backend.delivery.sign_code import SignCode
 from backend.delivery.states import IN_HANDS, PARCEL, SENTENCES, By, Canonical, ParcelState
 from backend.identity.actor import Actor
-from kernel import clock, crypto
+from kernel import batches, clock, crypto
 from kernel.problems import Forbidden, NotFound
 
 _FORGOTTEN_HOURS = 24
 _ENDED = (ParcelState.DELIVERED, ParcelState.COLLECTED, ParcelState.RETURNED, ParcelState.CANCELLED, ParcelState.LOST)
 _LIMIT = 100
+_PARCELS = batches.Models(Parcel, by={"t.case_no": "text"})
 
 
 class ParcelEventView(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +126,7 @@ async def parcel(*, actor: Actor, delivery_no: str) -> OwnerParcel:
 
 async def parcels_of(case_no: str) -> tuple[ParcelSummary, ...]:
     """The parcels of a case for the overview; the caller has checked who asks."""
-    return tuple([await _summary(row) for row in await Parcel.filter(case_no=case_no).order_by("id")])
+    return tuple([await _summary(row) for row in await _PARCELS.of(case_no)])
 
 
 async def timeline(case_no: str) -> tuple[ParcelEventView, ...]:

@@ -12,7 +12,7 @@ import msgspec
 from backend.delivery import parcels
 from backend.delivery.models import Parcel, Receipt
 from backend.delivery.runtime import runtime
-from kernel import clock, crypto, ids, outbox
+from kernel import batches, clock, crypto, ids, outbox
 
 METHOD_LABELS = {
     "code": "凭签收码签收",
@@ -21,6 +21,7 @@ METHOD_LABELS = {
     "window": "窗口领取",
 }
 _SELF = "self"
+_VALID = batches.Models(Receipt, by={"t.parcel_id": "bigint"}, where="t.revoked_at IS NULL", order="t.number DESC")
 
 
 class ReceiptView(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +74,7 @@ async def revoke(parcel: Parcel) -> None:
 
 async def current(parcel: Parcel) -> ReceiptView | None:
     """The receipt that counts, or None."""
-    row = await Receipt.filter(parcel_id=parcel.id, revoked_at=None).order_by("-number").first()
+    row = await _VALID.one(parcel.id)
     if row is None:
         return None
     content = json.loads(row.body)

@@ -8,7 +8,7 @@ from tortoise.expressions import Q
 
 from backend.onewindow.models import Call, Event, Forwarding, Project
 from backend.onewindow.states import ATTENTION_STATES, FORWARDING, EventState, ForwardingState
-from kernel import clock
+from kernel import batches, clock
 
 
 class ForwardingView(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +70,9 @@ _ORDER = (
 )
 
 
+_FORWARDINGS = batches.Models(Forwarding, by={"t.case_no": "text"}, where="t.verb <> 'delivery.push'")
+
+
 async def forwarding(*, case_no: str) -> ForwardingView | None:
     """The forwarding track of a case; None while nothing was to be told yet."""
     return (await forwardings(case_nos=[case_no])).get(case_no)
@@ -77,13 +80,16 @@ async def forwarding(*, case_no: str) -> ForwardingView | None:
 
 async def forwarding_label(case_no: str) -> str | None:
     """What to tell the applicant while the latest message is not acknowledged; None when there is nothing to tell."""
-    view = await forwarding(case_no=case_no)
+    view = _latest(await _FORWARDINGS.of(case_no)).get(case_no)
     return None if view is None or view.state == ForwardingState.ACKNOWLEDGED else view.label
 
 
 async def forwardings(*, case_nos: Sequence[str]) -> dict[str, ForwardingView]:
     """The same for a page of cases, in one read. Parcels are told apart and do not count here."""
-    rows = await Forwarding.filter(case_no__in=list(case_nos)).exclude(verb="delivery.push").order_by("id")
+    return _latest(await Forwarding.filter(case_no__in=list(case_nos)).exclude(verb="delivery.push").order_by("id"))
+
+
+def _latest(rows: Sequence[Forwarding]) -> dict[str, ForwardingView]:
     latest: dict[str, Forwarding] = {}
     for row in rows:
         known = latest.get(row.case_no)
