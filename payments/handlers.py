@@ -2,7 +2,7 @@
 
 from kernel.jobs import Job
 from kernel.outbox import Topic
-from payments import certificates, janitor, notices, reconciliation, refund_janitor
+from payments import certificates, janitor, notices, receipts, reconciliation, refund_janitor
 
 # The inboxes of the channels this product can be configured with.
 _PARTNERS = ("wechat-pay", "alipay", "unified-pay")
@@ -18,6 +18,11 @@ TOPICS: tuple[Topic, ...] = (
             backoff_cap_seconds=300,
         )
         for partner in _PARTNERS
+    ),
+    *(
+        # A paid bill without its receipt, and a refund without its reversal, are tried for a week; the difference stays after it.
+        Topic(name=name, handler=handler, max_age_hours=7 * 24, timeout_seconds=40, backoff_cap_seconds=3600)
+        for name, handler in ((receipts.ISSUE_TOPIC, receipts.issue), (receipts.REVERSE_TOPIC, receipts.reverse))
     ),
     Topic(
         name=certificates.REFRESH_TOPIC,

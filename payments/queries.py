@@ -5,9 +5,10 @@ from typing import Any
 
 from kernel import batches, db
 from kernel.problems import NotFound
-from payments import ledger, runtime, views
+from payments import ledger, receipt_rows, runtime, views
 from payments.models import Attempt, Bill, BillLine, Difference, Refund
-from payments.states import BillState
+from payments.receipt_rows import ReceiptView
+from payments.states import SETTLED, BillState
 from payments.views import BillView, PaymentView
 
 _DEFAULT_ACTION_LIFE_SECONDS = 3600
@@ -59,7 +60,8 @@ async def payment(*, owner_ref: str, payment_no: str) -> PaymentView:
         raise NotFound("没有找到这笔支付")
     row = await Bill.get(id=attempt.bill_id)
     owed = await Refund.filter(attempt_id=attempt.id).order_by("id")
-    return views.payment_view(attempt, row, owed, action_life_seconds=action_life(attempt))
+    receipt = (await _receipts([attempt])).get(attempt.id)
+    return views.payment_view(attempt, row, owed, action_life_seconds=action_life(attempt), receipt=receipt)
 
 
 async def open_differences(*, limit: int = 100) -> list[dict[str, Any]]:
@@ -92,7 +94,7 @@ async def _views(rows: Sequence[Bill]) -> list[BillView]:
     lines = await BillLine.filter(bill_id__in=keys).order_by("id")
     attempts = await Attempt.filter(bill_id__in=keys).order_by("id")
     refunds = await Refund.filter(bill_id__in=keys).order_by("id")
-    rest = await _rest([row.bill_no for row in rows])
+    rest, receipts = await _rest([row.bill_no for row in rows]), await _receipts(attempts)
     return [
         views.bill_view(
             row,
@@ -102,9 +104,17 @@ async def _views(rows: Sequence[Bill]) -> list[BillView]:
             paid_fen=0 if row.state == BillState.WITHDRAWN else row.due_fen - rest.get(row.bill_no, row.due_fen),
             action_life=action_life,
             channels=_ways(row, rest.get(row.bill_no, row.due_fen)),
+            receipts=receipts,
         )
         for row in rows
     ]
+
+
+async def _receipts(attempts: Sequence[Attempt]) -> dict[int, ReceiptView]:
+    """E-receipts by attempt; nothing is asked of the database where no channel of them gives any."""
+    return await receipt_rows.views_of(
+        [a.id for a in attempts if a.state in SETTLED and runtime.receipt_port(a.channel) is not None]
+    )
 
 
 def _ways(bill: Bill, rest_fen: int) -> list[str]:

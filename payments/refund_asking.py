@@ -1,11 +1,12 @@
 """The three beats around a channel's refund calls: commit number and bytes, call outside any transaction, apply the outcome."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import structlog
 
 from kernel import clock, crypto, db
-from payments import asking, refund_pacing, refund_settlement, refunds, runtime, transitions
+from payments import asking, receipts, refund_pacing, refund_settlement, refunds, runtime, transitions
 from payments.gateways.base import EvidenceKind
 from payments.gateways.refund_port import RefundDraft, RefundEvidence, RefundOrder, RefundOutcome
 from payments.models import Attempt, Bill, Refund
@@ -16,6 +17,7 @@ from payments.states import SETTLED, SYSTEM
 
 log = structlog.get_logger(__name__)
 
+_RECEIPT_SECONDS = 600
 _ASKED_ABOUT = (RefundState.UNKNOWN, RefundState.PROCESSING, RefundState.ABNORMAL)
 
 
@@ -27,6 +29,9 @@ async def work_on(refund_no: str) -> Effect:
     if refund.state == RefundState.REQUESTED and refund.automatic:
         await _accept_by_rule(refund_no)
         refund = await Refund.get(refund_no=refund_no)
+    if refund.state == RefundState.APPROVED and (why := await receipts.refund_must_wait(refund)):
+        await _wait(refund_no, why)
+        return Effect.NOTHING
     if refund.state in (RefundState.APPROVED, RefundState.SENDING):
         if await _begin(refund_no):
             return await _send(refund_no)
@@ -83,6 +88,16 @@ async def _accept_by_rule(refund_no: str) -> None:
         bill, attempt, refund = await refunds.lock_refund(refund_no)
         if refund.state == RefundState.REQUESTED and refund.automatic:
             await refunds.accept(bill, attempt, refund, by=SYSTEM, name=refunds.SYSTEM_NAME)
+
+
+async def _wait(refund_no: str, why: str) -> None:
+    """An approved refund whose e-receipt cannot be reversed now: nothing is sent, and it is looked at again later."""
+    async with db.transaction():
+        _, _, refund = await refunds.lock_refund(refund_no)
+        if refund.state == RefundState.APPROVED:
+            refund.last_error = why[:120]
+            refund.next_check_at = clock.now() + timedelta(seconds=_RECEIPT_SECONDS)
+            await refund.save(update_fields=["last_error", "next_check_at"])
 
 
 async def _begin(refund_no: str) -> bool:

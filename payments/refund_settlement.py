@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import structlog
 
 from kernel import clock, db
-from payments import bills, differences, refund_pacing, refund_postings, refunds, runtime, transitions
+from payments import bills, differences, receipts, refund_pacing, refund_postings, refunds, runtime, transitions
 from payments.gateways.base import EvidenceKind
 from payments.gateways.refund_port import RefundEvidence, RefundOutcome, describe
 from payments.models import Attempt, Bill, EvidenceRow, Refund
@@ -260,6 +260,7 @@ async def after_success(
             evidence_id=evidence_id,
         )  # fmt: skip
     await transitions.derive(bill, by=by, evidence_id=evidence_id)
+    await receipts.turn_back(attempt, refund)
     await bills.attempt_ended(bill)
 
 

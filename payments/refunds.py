@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from kernel import clock, crypto, db, ids, outbox
 from kernel.problems import Conflict, Invalid, NotFound
-from payments import differences, refund_postings, runtime, transitions
+from payments import differences, receipts, refund_postings, runtime, transitions
 from payments.four_eyes import SamePerson, same_person
 from payments.gateways.refund_port import RefundCapabilities
 from payments.models import Attempt, Bill, Refund
@@ -62,12 +62,14 @@ async def request_refund(
 ) -> str:
     """A person asks for money to go back (all that is left, if no amount is named) and answers the refund's number.
 
-    Nothing moves before another person approves. Raises NotFound, RefundNotPossible, RefundRefusedByChannel, Invalid.
+    Nothing moves before another person approves. Raises NotFound, RefundNotPossible, RefundRefusedByChannel, Invalid,
+    and ReceiptInTheWay while the e-receipt cannot be reversed.
     """
     if CAUSES.get(cause) is None or CAUSES[cause].automatic:
         raise Invalid("退款原因不存在")
     if not reason.strip() or len(reason) > _MOST_REASON or not requested_by.strip():
         raise Invalid("请写明退款理由和经办人")
+    await receipts.refuse_refund_in_the_way(payment_no)
     async with db.transaction():
         bill, attempt = await lock_payment(payment_no)
         amount = await _checked_amount(bill, attempt, amount_fen)

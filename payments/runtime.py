@@ -8,6 +8,7 @@ from kernel.http import Partner
 from kernel.problems import Problem
 from payments import certificates
 from payments.gateways.base import Capabilities, PaymentGateway
+from payments.gateways.receipt_port import GivesReceipts, ReceiptPort
 from payments.gateways.wechat_pay import signing
 from payments.gateways.wechat_pay.client import Merchant, WeChatPayClient
 from payments.gateways.wechat_pay.gateway import WeChatPayGateway
@@ -121,6 +122,12 @@ def gateways() -> tuple[PaymentGateway, ...]:
 def channels_with_statements() -> tuple[str, ...]:
     """The channels whose books can be compared with ours."""
     return tuple(one.channel for one in _gateways.values() if one.statements is not None)
+
+
+def receipt_port(channel: str) -> ReceiptPort | None:
+    """Where e-receipts of a channel's payments come from; None for most."""
+    known = _gateways.get(channel)
+    return known.receipts if isinstance(known, GivesReceipts) else None
 
 
 def way(channel: str, product: str) -> str:

@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from kernel import clock, crypto, db
-from payments import bills, differences, ledger, pacing, paycodes, refunds, runtime, transitions
+from payments import bills, differences, ledger, pacing, paycodes, receipts, refunds, runtime, transitions
 from payments.gateways.base import Evidence, EvidenceKind, Outcome, describe
 from payments.models import Attempt, Bill
 from payments.states import ACTIVE, CHANNEL, OPERATOR, SETTLED, AttemptAction, AttemptState, BillState
@@ -284,6 +284,7 @@ async def _after_money(scene: _Scene, *, applied: int, excess: int) -> None:
     cause = _cause(bill)
     if applied:
         await transitions.derive(bill, by=scene.by, evidence_id=scene.evidence_id)
+        await receipts.want(bill, attempt, amount_fen=applied)
     if bill.state == BillState.PAID:
         for sibling in await bills.active_attempts(bill):
             await transitions.want_close(sibling, by=scene.by, reason="paid by another attempt")

@@ -2,7 +2,7 @@
 
 from kernel import clock, db
 from kernel.problems import Conflict, Invalid
-from payments import bills, differences, ledger, refunds, transitions
+from payments import bills, differences, ledger, receipts, refunds, transitions
 from payments.four_eyes import SamePerson, same_person
 from payments.models import Attempt, Bill, EvidenceRow
 from payments.states import OPERATOR, SETTLED, AttemptAction, AttemptState, BillState
@@ -61,6 +61,7 @@ async def _settle(bill: Bill, attempt: Attempt, statement: EvidenceRow, *, to: s
     await transitions.step_attempt(attempt, action, by=OPERATOR, note=note)
     if applied:
         await transitions.derive(bill, by=OPERATOR)
+        await receipts.want(bill, attempt, amount_fen=applied)
     if bill.state == BillState.PAID:
         for sibling in await bills.active_attempts(bill):
             await transitions.want_close(sibling, by=OPERATOR, reason="paid by another attempt")

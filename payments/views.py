@@ -1,6 +1,6 @@
 """What people see of bills and payments: the public words and the views, computed from states, never stored."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TypedDict
 
@@ -9,6 +9,7 @@ import msgspec
 from kernel import clock
 from payments import runtime
 from payments.models import Attempt, Bill, BillLine, Refund
+from payments.receipt_rows import ReceiptView
 from payments.refund_states import CAUSES, NEXT_STEPS, REFUND, RESERVED, SUCCEEDED, RefundState
 from payments.states import ACTIVE, ATTEMPT, BILL, SETTLED, VOCABULARY, AttemptState, BillState, PublicStatus
 
@@ -67,6 +68,7 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
     paid_at: datetime | None = None
     client_action: ClientAction | None = None
+    receipt: ReceiptView | None = None
 
 
 class BillView(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,7 +160,14 @@ def refund_view(refund: Refund, payment_no: str) -> RefundView:
     )
 
 
-def payment_view(attempt: Attempt, bill: Bill, refunds: Sequence[Refund], *, action_life_seconds: int) -> PaymentView:
+def payment_view(
+    attempt: Attempt,
+    bill: Bill,
+    refunds: Sequence[Refund],
+    *,
+    action_life_seconds: int,
+    receipt: ReceiptView | None = None,
+) -> PaymentView:
     """One attempt as its payer sees it."""
     label = ATTEMPT.label(attempt.state)
     word = VOCABULARY[label.status]
@@ -187,6 +196,7 @@ def payment_view(attempt: Attempt, bill: Bill, refunds: Sequence[Refund], *, act
         expires_at=attempt.expires_at,
         paid_at=attempt.paid_at,
         client_action=_usable_action(attempt, action_life_seconds),
+        receipt=receipt,
     )
 
 
@@ -199,6 +209,7 @@ def bill_view(
     paid_fen: int,
     action_life: Callable[[Attempt], int],
     channels: list[str],
+    receipts: Mapping[int, ReceiptView],
 ) -> BillView:
     """One bill with everything that belongs to it."""
     word = bill_status(bill, attempts, refunds)
@@ -223,7 +234,10 @@ def bill_view(
         expires_at=bill.expires_at,
         issued_at=bill.created_at,
         lines=[_line_view(line) for line in lines],
-        payments=[payment_view(a, bill, refunds, action_life_seconds=action_life(a)) for a in attempts],
+        payments=[
+            payment_view(a, bill, refunds, action_life_seconds=action_life(a), receipt=receipts.get(a.id))
+            for a in attempts
+        ],
         refunds=[refund_view(row, numbers.get(row.attempt_id, "")) for row in refunds if not _replaced(row, refunds)],
     )
 

@@ -122,6 +122,7 @@ CLASSES: dict[str, DifferenceClass] = {
     "UNKNOWN_LINE": DifferenceClass("账单中不认识的行", money=False),
     "RECEIPT_MISSING": DifferenceClass("已缴未开票", money=False),
     "RECEIPT_NOT_REVERSED": DifferenceClass("已退未冲红", money=False),
+    "RECEIPT_IN_THE_WAY": DifferenceClass("票据在外、退款等待", money=False),
     "ATTEMPT_STUCK": DifferenceClass("支付一周无结论", money=False),
     "SECURITY_FOREIGN_MERCHANT": DifferenceClass("他人商户的消息", owner=OPERATIONS, money=False, critical=True),
     "SECURITY_UNREADABLE_NOTICE": DifferenceClass("无法解密的通知", owner=OPERATIONS, money=False, critical=True),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import payments
-from payments import differences, ladder, ledger, settlement
+from payments import differences, ladder, ledger, receipts, settlement
 from payments.refund_states import CAUSES, NEXT_STEPS, REFUND
 from payments.states import ATTEMPT, BILL, VOCABULARY
 
@@ -35,6 +35,9 @@ DIFFERENCES = {
     differences.REFUND_STUCK: "a week without a conclusion about a refund: a person reads the channel's statements",
     differences.REFUND_OTHER_PAYMENT: "a verified statement puts our refund number under another payment",
     differences.REFUND_UNASKED: "the channel refunded under a number of ours that we never sent",
+    receipts.MISSING: "paid, and the e-receipt has not come yet; tried on",
+    receipts.NOT_REVERSED: "refunded, and the e-receipt is not reversed (冲红) yet; tried on, the refund stands",
+    receipts.IN_THE_WAY: "a refund waits because its e-receipt was exchanged for paper",
     "STATUS_OURS_UNPAID": "paid after we had closed it; settled or owed back by itself",
     differences.STUCK: "a week without a conclusion: a person reads the channel's statements",
     differences.FOREIGN_MERCHANT: "a verified statement about another merchant or app",

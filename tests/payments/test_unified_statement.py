@@ -129,4 +129,4 @@ async def test_money_nobody_told_us_of_is_found_and_settled(county, frozen_clock
     }
     assert [a.payment_no for a in await county.attempts(bill_a)] == [number]
     shown = await payments.bill(owner_ref="owner-one", bill_no=bill_b)
-    assert shown.status == "paid" and not shown.refunds_due
+    assert shown.status == "paid" and not shown.refunds

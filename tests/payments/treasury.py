@@ -19,7 +19,9 @@ from payments.unified_settings import UnifiedPaySettings
 from tests.sandbox.unified_pay_caller import finance
 
 UNIT, FEE, OWNER = "11620981MB0001001X", "YDZ-BB", "owner-one"
-NOBODY_LISTENS = {"bill.paid": (), "bill.refund_due": ()}
+NOBODY_LISTENS = dict.fromkeys(
+    ("bill.paid", "bill.refund_due", "refund.succeeded", "refund.failed", "refund.denied"), ()
+)
 
 
 class Treasury:
