@@ -41,8 +41,8 @@ class RefundView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClientAction(TypedDict, total=False):
-    """What opens the cashier, by `channel`: wechat_jsapi gives the five fields of wx.requestPayment, wechat_h5 and alipay_wap
-    a `url` to open in the phone's browser, alipay_mini the `tradeNO` of my.tradePay."""
+    """What opens the cashier, by `channel`: wechat_jsapi gives the five fields of wx.requestPayment, wechat_h5, alipay_wap
+    and unified_pay a `url` to open in the phone's browser, alipay_mini the `tradeNO` of my.tradePay."""
 
     timeStamp: str
     nonceStr: str
