@@ -56,7 +56,7 @@ class WechatPay(Partner):
         "sign_errors": "business",  # business | all | none
         "auto_notify": True,
         "probe_first_notice": False,
-        "auto_refund": None,  # SUCCESS | CLOSED | ABNORMAL five minutes (scaled) after a refund was accepted
+        "auto_refund": "SUCCESS",  # or CLOSED, ABNORMAL, null: what comes five minutes (scaled) after a refund was accepted
         "balance_fen": None,
         "fee_per_10000": 60,
     }
