@@ -1,12 +1,13 @@
 """Money owed back under the old table becomes refunds owed by rule: no row is lost, and the timer sends them."""
 
 import importlib
+from pathlib import Path
 
 import pytest
 
 from backend.wiring import APPS
 from kernel import clock, db, migrate
-from payments import refund_janitor
+from payments import migrations, refund_janitor
 from payments.models import Refund
 from tests.conftest import ENGINE, settings_for
 
@@ -21,12 +22,14 @@ async def before(request, tmp_path, monkeypatch):
         server.sql("postgres", "DROP DATABASE IF EXISTS before_refunds WITH (FORCE)")
         server.sql("postgres", "CREATE DATABASE before_refunds")
         url = server.url("before_refunds")
-    folder = importlib.import_module("payments.migrations.0005_refunds").Migration
+    later = [p.stem for p in Path(migrations.__file__).parent.glob("0*.py") if p.stem >= "0005"]
     with monkeypatch.context() as only:
-        only.setattr(folder, "operations", [])
+        for name in later:
+            only.setattr(importlib.import_module(f"payments.migrations.{name}").Migration, "operations", [])
         await migrate.migrate(settings_for(url), {"payments": APPS["payments"], "kernel": APPS["kernel"]})
     await db.connect(settings_for(url), {"payments": APPS["payments"], "kernel": APPS["kernel"]})
-    await db.execute("DELETE FROM tortoise_migrations WHERE app = 'payments' AND name = '0005_refunds'")
+    for name in later:
+        await db.execute("DELETE FROM tortoise_migrations WHERE app = 'payments' AND name = ?", name)
     await _rows()
     await db.close()
     return url
