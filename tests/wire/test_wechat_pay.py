@@ -107,7 +107,7 @@ async def town(request, tmp_path, database, door):
         settings = load_one(WeChatPaySettings, lines)
         payments.configure(PaymentSettings(), settings)
         place = Town(partner, settings)
-        await place.control("POST", "/config", {"time_scale": 0, "notice_mode": mode})
+        await place.control("POST", "/config", {"time_scale": 0, "notice_mode": mode, "auto_refund": None})
         if mode == "certificate":
             await janitor.refresh_keys()
         item = await payments.propose_price(
