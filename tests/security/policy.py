@@ -113,7 +113,7 @@ POLICY: dict[str, Reach] = {
         roles=CITIZEN, objects=_own("bill_no"), body={"channel": "wechat_jsapi"}, reached=(409,)
     ),
     "POST /api/v1/bills/{bill_no}/refund-requests": Reach(
-        roles=CITIZEN, objects=_own("bill_no"), body={"reason": "不办了"}, reached=(409,)
+        roles=CITIZEN, objects=_own("bill_no"), body={"reason": "不办了"}, reached=(201, 409)
     ),
     "GET /api/v1/payments/{payment_no}": Reach(roles=CITIZEN, objects=_own("payment_no")),
     # The parcel: the owner by its number, the assigned courier by the waybill.
