@@ -37,11 +37,14 @@ _COLUMNS = "INSERT INTO found (line_no, class, key, kind, number, txn, theirs, o
 
 # -- trade: our books against the trade bill -------------------------------------------------------------------------------
 
-# Of lines that say the same thing about the same number, one counts; which one does not depend on where it stands.
+# Of lines that say the same thing about the same number, one counts; which one does not depend on where it stands. A line that
+# names no transaction means the one we know; where we know none, and of refunds, the number alone says which is meant.
 _SPARE = (
-    "INSERT INTO spare SELECT r FROM (SELECT rowid AS r, ROW_NUMBER() OVER "
-    "(PARTITION BY kind, number, txn ORDER BY done DESC, amount, fee, at, rowid) AS place FROM line "
-    "WHERE file = 'trade' AND ours AND (kind, number) IN (SELECT kind, number FROM line WHERE file = 'trade' AND ours "
+    "INSERT INTO spare SELECT r FROM (SELECT l.rowid AS r, ROW_NUMBER() OVER (PARTITION BY l.kind, l.number, "
+    "CASE WHEN l.kind = 'refund' OR (o.settled AND o.txn IS NULL) THEN '' ELSE COALESCE(l.txn, o.txn) END "
+    "ORDER BY l.done DESC, l.amount, l.fee, l.at, l.txn, l.rowid) AS place FROM line l "
+    "LEFT JOIN ours o ON o.kind = l.kind AND o.number = l.number "
+    "WHERE l.file = 'trade' AND l.ours AND (l.kind, l.number) IN (SELECT kind, number FROM line WHERE file = 'trade' AND ours "
     "AND kind IN ('payment', 'refund') AND number IS NOT NULL GROUP BY kind, number HAVING COUNT(*) > 1)) WHERE place > 1"
 )
 _DUPLICATES = (

@@ -81,6 +81,20 @@ CASES = {
     "DUPLICATE_LINE": (
         [line("P1"), line("P1")], [ours("P1")], [("DUPLICATE_LINE", "wechat:2026-11-19:payment:P1")],
     ),
+    "not paid, said twice": (
+        [line("P1", done=False), line("P1", done=False, txn=None)], [ours("P1")],
+        [("DUPLICATE_LINE", "wechat:2026-11-19:payment:P1"), ("STATUS_OURS_PAID_THEIRS_NOT", "P1")],
+    ),
+    "paid, once without its transaction": (
+        [line("P1"), line("P1", txn=None)], [ours("P1")], [("DUPLICATE_LINE", "wechat:2026-11-19:payment:P1")],
+    ),
+    "paid, of a transaction we never heard of": (
+        [line("P1"), line("P1", txn="T2")], [ours("P1", txn=None)], [("DUPLICATE_LINE", "wechat:2026-11-19:payment:P1")],
+    ),
+    "one refund under two numbers of theirs": (
+        [line("R1", kind=BACK), line("R1", kind=BACK, txn="T2")], [ours("R1", kind=BACK)],
+        [("DUPLICATE_LINE", "wechat:2026-11-19:refund:R1"), ("MATCH", "R1")],
+    ),
     "OTHER_DAY": ([line("P1")], [ours("P1", that_day=False)], [("OTHER_DAY", "P1")]),
     "another application": ([line("P1", ours=False)], [], []),
     "UNKNOWN_LINE": ([line("P1", kind=OTHER)], [], [("UNKNOWN_LINE", "wechat:2026-11-19:trade:1")]),
@@ -153,11 +167,11 @@ any_line = st.builds(
 )  # fmt: skip
 any_ours = st.builds(
     ours, st.sampled_from(["A", "B", "C", "D"]), st.sampled_from([100, 200]), kind=st.sampled_from([PAY, BACK]),
-    settled=st.booleans(), that_day=st.booleans(),
+    settled=st.booleans(), that_day=st.booleans(), txn=st.sampled_from(["?", None]),
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(
     st.data(), st.lists(any_line, max_size=8), st.lists(any_ours, max_size=6, unique_by=lambda o: (o.kind, o.number))
 )
