@@ -23,7 +23,9 @@ _FIELDS = {
     "delivery_no", "message_no", "topic", "key", "lane", "job", "slot", "attempts", "crashes", "inbox_id",
     "partner", "call", "outcome", "detail", "status", "code", "errcode", "rid", "route", "method",
     "duration_ms", "seconds", "count", "error", "where", "dropped", "person", "template", "channel", "reason",
-    "name", "state", "field", "kind", "engine", "version", "port",
+    "name", "state", "field", "kind", "engine", "version", "port", "ref", "verb", "project_no", "seq", "type", "carrier",
+    "refund_no", "effect", "event_type", "class_name", "proof", "serial", "serials", "number", "result", "day", "bytes",
+    "first", "before", "waiting", "fresh", "new", "cause",
 }  # fmt: skip
 _MARK = "***"
 _SHAPES = re.compile(

@@ -60,7 +60,7 @@ async def conclude_closed(*, payment_no: str, actor: str, document: str) -> None
         await settlement.apply_evidence(
             replace(statement, proven=True, source_id=f"{payment_no}:{actor}"[:80], raw_ref=document[:80])
         )
-        log.warning("payments.operator_closed", payment_no=payment_no, actor=actor)
+        log.warning("payments.operator_closed", payment_no=payment_no)
 
 
 async def may_ask(payment_no: str) -> bool:

@@ -94,7 +94,7 @@ async def _refused(channel: str, verdict: Rejected, raw: bytes) -> None:
             channel=channel,
             reason=str(verdict.reason),
             serial=verdict.serial,
-            sha256=hashlib.sha256(raw).hexdigest(),
+            ref=hashlib.sha256(raw).hexdigest()[:12],
         )
 
 

@@ -4,6 +4,7 @@ import ast
 
 import pytest
 
+from kernel import logs
 from tests.architecture.source import PRODUCT, PROGRAMS, Source, calls, dotted, sources
 
 # What must not be called → where it may be, and why only there.
@@ -137,3 +138,17 @@ def test_every_wait_for_a_partner_has_an_end():
     text = next(s.text for s in sources(PRODUCT) if s.name == "kernel/http.py")
     assert "ClientTimeout(" in text
     assert "allow_redirects=False" in text
+
+
+def test_every_field_that_is_logged_is_one_that_a_line_may_carry():
+    """Others are dropped without a trace but their name: then the line that an operator needs says nothing."""
+    words = {"debug", "info", "warning", "error", "critical", "exception"}
+    dropped = [
+        f"{source.name}:{call.lineno} {keyword.arg}"
+        for source in sources(PRODUCT)
+        for called, call in calls(source.tree)
+        if called.split(".")[0] in ("log", "_log") and called.split(".")[-1] in words
+        for keyword in call.keywords
+        if keyword.arg and keyword.arg not in logs._FIELDS | {"exc_info"}
+    ]
+    assert dropped == []
