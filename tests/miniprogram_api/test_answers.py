@@ -9,9 +9,11 @@ import pytest
 
 from backend.catalog.views import Prebuilt
 from kernel import clock
+from miniprogram_api import callbacks
 from miniprogram_api.answers import encode, present
 from miniprogram_api.endpoints import PUBLIC, Endpoint, Raw
 from miniprogram_api.problems import SECURITY
+from payments import Ack
 
 
 class Thing(msgspec.Struct):
@@ -96,3 +98,13 @@ def test_what_others_wrote_ends_no_header():
     answer.headers["Vary"] = "Origin\r\nEvil: 2"  # a middleware's
     told = dict(answer.processed_headers)
     assert told[b"Upload-Metadata"] == b"abcEvil: 1" and told[b"Vary"] == b"OriginEvil: 2"
+
+
+@pytest.mark.parametrize(
+    ("headers", "kind"), [({"Content-Type": "text/xml"}, "text/xml"), ({}, "application/octet-stream")]
+)
+def test_a_partner_is_told_one_content_type(headers, kind):
+    raw = callbacks._in_their_words(
+        Ack(status=200, headers=headers | {"X-More": "1"}, body=b"ok"), "application/octet-stream"
+    )
+    assert (raw.content_type, raw.headers, raw.status) == (kind, {"x-more": "1"}, 200)
