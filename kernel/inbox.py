@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -45,6 +46,18 @@ async def receive(
             f"inbox.{partner}", key=f"inbox:{partner}:{rows[0]['id']}", payload={"inbox_id": rows[0]["id"]}, lane=lane
         )
         return True
+
+
+def handled(
+    *, partner: str, external_id: str, headers: Mapping[str, str], body: bytes, note: str
+) -> tuple[str, tuple[Any, ...]]:
+    """The claim (`together.one_statement`) of a message that is stored together with its effect: nothing is left to the worker."""
+    sql = (
+        "INSERT INTO kernel_inbox (partner, external_id, headers, body, created_at, handled_at, note) VALUES (?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (partner, external_id) DO NOTHING RETURNING 1"
+    )
+    now, sealed = db.at(clock.now()), crypto.seal(body, context=_context(partner, external_id))
+    return sql, (partner, external_id, _json(headers), sealed, now, now, note[:200])
 
 
 async def load(inbox_id: int) -> Message:

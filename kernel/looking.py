@@ -12,7 +12,11 @@ from typing import Any
 from tortoise.backends.asyncpg import client as postgres
 
 _READ = re.compile(r"\s*SELECT\b", re.IGNORECASE)
-_BINDING = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+)?(?:UPDATE|(?:KEY\s+)?SHARE)\b|\bpg_advisory|\bnextval\b", re.IGNORECASE)
+# The number of a row to come is no write: one that is not used is a gap, as after any rollback.
+_BINDING = re.compile(
+    r"\bFOR\s+(?:NO\s+KEY\s+)?(?:UPDATE|(?:KEY\s+)?SHARE)\b|\bpg_advisory|\bnextval\b(?!\('\w+_id_seq'\))",
+    re.IGNORECASE,
+)
 
 
 class NeedsTransaction(Exception):

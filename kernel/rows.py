@@ -11,6 +11,7 @@ from kernel.looking import Looking
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
+D = TypeVar("D")
 T = TypeVar("T")
 M = TypeVar("M", bound=db.Row)
 
@@ -30,12 +31,21 @@ class Read(Generic[T]):
 
 def locking(model: type[M], **filters: Any) -> Read[M | None]:
     """One row of a table, found by values that identify it, to be changed; None when there is none."""
+    return Read(db.selecting(model, tuple(filters)), tuple(filters.values()), _row_of(model), model._meta.db_table)
+
+
+def where(model: type[M], condition: str, *params: Any) -> Read[M | None]:
+    """`locking` for a row that is found by way of others: `condition` is SQL with `?`."""
+    return Read(db.selecting(model, ()) + condition, params, _row_of(model), model._meta.db_table)
+
+
+def _row_of(model: type[M]) -> Callable[[Sequence[Sequence[Any]]], M | None]:
     columns = tuple(model._meta.fields_db_projection.values())
 
     def made(rows: Sequence[Sequence[Any]]) -> M | None:
         return model._init_from_db(**dict(zip(columns, rows[0], strict=True))) if rows else None
 
-    return Read(db.selecting(model, tuple(filters)), tuple(filters.values()), made, model._meta.db_table)
+    return made
 
 
 async def one(wanted: Read[T]) -> T:
@@ -47,6 +57,12 @@ async def three(first: Read[A], second: Read[B], third: Read[C]) -> tuple[A, B, 
     """What three SELECTs find. In a transaction their locks are taken in this order."""
     found = await _found(first, second, third)
     return first.make(found[0]), second.make(found[1]), third.make(found[2])
+
+
+async def four(first: Read[A], second: Read[B], third: Read[C], fourth: Read[D]) -> tuple[A, B, C, D]:
+    """`three` and one more."""
+    found = await _found(first, second, third, fourth)
+    return first.make(found[0]), second.make(found[1]), third.make(found[2]), fourth.make(found[3])
 
 
 async def _found(*wanted: Read[Any]) -> list[Sequence[Sequence[Any]]]:

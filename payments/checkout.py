@@ -162,6 +162,7 @@ async def _create(bill: Bill, offer: Offer, payer: Payer, *, slot: str, amount: 
     )
     pacing.mark_sending(attempt)
     await attempt.save()
+    await transitions.attempt_opened(bill)
     await transitions.step_attempt(attempt, AttemptAction.SEND, by=PAYER)
     return attempt
 

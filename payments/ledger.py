@@ -1,10 +1,11 @@
 """Double-entry postings: accounts, `post`, balances. Entries are only ever added; who posts what is decided by bills and settlement."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from kernel import clock, db
+from kernel import clock, db, together
+from payments.models import LedgerAccount
 from payments.money import CURRENCY, MAX_FEN
 
 # The side on which an account naturally stands: assets and expenses by debits (+), the others by credits (−).
@@ -31,6 +32,18 @@ class Entry:
 
     account: Account
     amount_fen: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posting:
+    """One balanced transaction to come: what it is, under which key it happens once, and its sides."""
+
+    kind: str
+    dedupe_key: str
+    occurred_at: datetime
+    entries: Sequence[Entry]
+    bill_no: str | None = None
+    payment_no: str | None = None
 
 
 def channel_receivable(channel: str) -> Account:
@@ -114,6 +127,44 @@ async def post(
         if done != 1:
             raise LedgerError(f"{entry.account.code} would fall below zero")
     return True
+
+
+async def post_one(posting: Posting) -> bool:
+    """`post` of a posting that was prepared."""
+    return await post(
+        kind=posting.kind, dedupe_key=posting.dedupe_key, occurred_at=posting.occurred_at, entries=posting.entries,
+        bill_no=posting.bill_no, payment_no=posting.payment_no,
+    )  # fmt: skip
+
+
+async def gather(
+    posting: Posting, *, txn_id: int, ids: Mapping[str, int], bounded: Mapping[str, LedgerAccount]
+) -> None:
+    """`post` for a command of one statement, which has looked up a number for the transaction and its accounts by code.
+
+    `bounded` holds the rows whose balance changes: should one of them, or the dedupe key, have been used since, the statement
+    stores nothing. Raises LedgerError for a posting that must not exist.
+    """
+    if db.view() is None:
+        raise LedgerError("a gathered posting belongs to a command that only looks")
+    _check(posting.entries)
+    now = db.at(clock.now())
+    await together.write(
+        "INSERT INTO payments_ledger_txn (id, kind, dedupe_key, bill_no, payment_no, occurred_at, created_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        txn_id, posting.kind, posting.dedupe_key, posting.bill_no, posting.payment_no, db.at(posting.occurred_at), now,
+    )  # fmt: skip
+    for entry in posting.entries:
+        await together.write(
+            "INSERT INTO payments_ledger_entry (txn_id, account_id, amount_fen, created_at) VALUES (?, ?, ?, ?)",
+            txn_id, ids[entry.account.code], entry.amount_fen, now,
+        )  # fmt: skip
+    for entry in sorted((e for e in posting.entries if e.account.bounded), key=lambda e: e.account.code):
+        row = bounded[entry.account.code]
+        row.balance_fen += entry.amount_fen * _SIDE[entry.account.kind]
+        if row.balance_fen < 0:
+            raise LedgerError(f"{entry.account.code} would fall below zero")
+        await together.save(row)
 
 
 async def balance(account: Account) -> int:

@@ -1,4 +1,4 @@
-"""Notices of channels: verified, stored, acknowledged; handled afterwards by the worker. Refused ones are counted and a few written down."""
+"""Notices of channels: verified, stored, acknowledged; what one statement cannot settle is handled afterwards by the worker. Refused ones are counted and a few written down."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import structlog
 from kernel import clock, db, inbox, metrics
 from kernel.outbox import Delivery, Permanent
 from kernel.problems import DatabaseUnavailable
-from payments import asking, differences, paycodes, refund_asking, refund_settlement, runtime, settlement
+from payments import asking, at_once, differences, paycodes, refund_asking, refund_settlement, runtime, settlement
 from payments.gateways.base import Ack, PaymentGateway, Refusal, Rejected, VerifiedNotice
 
 log = structlog.get_logger(__name__)
@@ -19,7 +19,7 @@ _window = {"minute": 0, "written": 0}
 
 
 async def receive_notice(*, channel: str, headers: Mapping[str, str], raw: bytes) -> Ack:
-    """Takes the received bytes of a notice and answers what the partner expects. Fast: nothing is settled here."""
+    """Takes the received bytes of a notice and answers what the partner expects. Fast: only what one statement can do is settled here."""
     gateway = runtime.gateway(channel)
     try:
         verdict = await gateway.verify_notification(headers, raw)
@@ -69,7 +69,12 @@ async def _effect(gateway: PaymentGateway, notice: VerifiedNotice) -> str:
 async def _store(gateway: PaymentGateway, notice: VerifiedNotice, headers: Mapping[str, str], raw: bytes) -> None:
     kept = {name.lower(): value for name, value in headers.items() if name.lower().startswith(gateway.kept_headers)}
     lane = f"payment:{notice.payment_no}"[:80] if notice.payment_no else None
-    new = await inbox.receive(partner=gateway.partner, external_id=notice.event_id, headers=kept, body=raw, lane=lane)
+    taken = await at_once.take(gateway, notice, headers=kept, body=raw, lane=lane)
+    new = taken is at_once.Taken.SETTLED
+    if taken is at_once.Taken.NOT_HERE:
+        new = await inbox.receive(
+            partner=gateway.partner, external_id=notice.event_id, headers=kept, body=raw, lane=lane
+        )
     log.info(
         "payments.notice", channel=gateway.channel, event_type=notice.event_type, payment_no=notice.payment_no, new=new
     )

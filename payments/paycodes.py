@@ -5,7 +5,7 @@ from datetime import UTC
 from typing import Any
 
 from kernel import clock, crypto, db, ids
-from payments import ledger
+from payments import ledger, transitions
 from payments.gateways.base import Evidence, EvidenceKind, Outcome
 from payments.gateways.unified_pay import codes
 from payments.gateways.unified_pay.book import Demand, DemandLine
@@ -137,6 +137,7 @@ async def _counter_attempt(bill: Bill, evidence: Evidence) -> Attempt:
     payment_no = evidence.code.pay_code if evidence.code else ids.number()
     if await Attempt.filter(payment_no=payment_no).exists():
         payment_no = ids.number()
+    await transitions.attempt_opened(bill)
     return await Attempt.create(
         bill_id=bill.id,
         payment_no=payment_no,

@@ -8,7 +8,18 @@ import msgspec
 import structlog
 
 from kernel import clock, crypto, db
-from payments import bills, differences, ledger, pacing, paycodes, receipts, refunds, runtime, transitions
+from payments import (
+    bills,
+    differences,
+    evidence_rows,
+    ledger,
+    pacing,
+    paycodes,
+    receipts,
+    refunds,
+    runtime,
+    transitions,
+)
 from payments.gateways.base import Evidence, EvidenceKind, Outcome, describe
 from payments.models import Attempt, Bill
 from payments.states import ACTIVE, CHANNEL, OPERATOR, SETTLED, AttemptAction, AttemptState, BillState
@@ -239,7 +250,7 @@ async def _paid(scene: _Scene) -> Effect:
         if evidence.channel_txn_id == attempt.channel_txn_id:
             return Effect.ALREADY
         return await _park(scene, "SECOND_TRANSACTION", "同一支付单收到另一笔渠道交易")
-    wrong = _mismatch(attempt, evidence)
+    wrong = mismatch(attempt, evidence)
     return await _park(scene, *wrong) if wrong else await _settle(scene)
 
 
@@ -249,24 +260,11 @@ async def _settle(scene: _Scene) -> Effect:
     applied = min(attempt.amount_fen, rest)
     excess = attempt.amount_fen - applied
     await _keep(scene, Effect.SETTLED if not excess else Effect.SURPLUS)
-    when = evidence.occurred_at or evidence.observed_at
-    entries = [ledger.Entry(ledger.channel_receivable(attempt.channel), attempt.amount_fen)]
-    if applied:
-        entries.append(ledger.Entry(ledger.bill_due(bill.bill_no), -applied))
-    if excess:
-        entries.append(ledger.Entry(ledger.surplus(attempt.payment_no), -excess))
-    posted = await ledger.post(
-        kind="pay",
-        dedupe_key=f"pay:{attempt.channel}:{evidence.channel_txn_id}",
-        occurred_at=when,
-        entries=entries,
-        bill_no=bill.bill_no,
-        payment_no=attempt.payment_no,
-    )
-    if not posted:
+    posting = payment_posting(bill, attempt, evidence, applied=applied)
+    if not await ledger.post_one(posting):
         raise ledger.LedgerError("a transaction of the channel was posted for another attempt")
     corrected = attempt.state in (_A.CLOSED, _A.REJECTED)
-    attempt.channel_txn_id, attempt.paid_at, attempt.last_error = evidence.channel_txn_id, when, None
+    attempt.channel_txn_id, attempt.paid_at, attempt.last_error = evidence.channel_txn_id, posting.occurred_at, None
     await transitions.step_attempt(
         attempt, _AA.CORRECTION if corrected else _AA.PAID, by=scene.by, evidence_id=scene.evidence_id
     )
@@ -277,6 +275,23 @@ async def _settle(scene: _Scene) -> Effect:
         )  # fmt: skip
     await _after_money(scene, applied=applied, excess=excess)
     return Effect.SURPLUS if excess else Effect.SETTLED
+
+
+def payment_posting(bill: Bill, attempt: Attempt, evidence: Evidence, *, applied: int) -> ledger.Posting:
+    """What a payment posts: the channel has the money, the bill takes `applied` fen of it, the rest is owed back."""
+    entries = [ledger.Entry(ledger.channel_receivable(attempt.channel), attempt.amount_fen)]
+    if applied:
+        entries.append(ledger.Entry(ledger.bill_due(bill.bill_no), -applied))
+    if attempt.amount_fen > applied:
+        entries.append(ledger.Entry(ledger.surplus(attempt.payment_no), applied - attempt.amount_fen))
+    return ledger.Posting(
+        kind="pay",
+        dedupe_key=f"pay:{attempt.channel}:{evidence.channel_txn_id}",
+        occurred_at=evidence.occurred_at or evidence.observed_at,
+        entries=entries,
+        bill_no=bill.bill_no,
+        payment_no=attempt.payment_no,
+    )
 
 
 async def _after_money(scene: _Scene, *, applied: int, excess: int) -> None:
@@ -318,7 +333,7 @@ async def _park(scene: _Scene, class_name: str, detail: str) -> Effect:
 async def _unknown_number(evidence: Evidence) -> Effect:
     if evidence.outcome is not Outcome.PAID or not await _suspend(evidence, None, None):
         return Effect.NOTHING
-    await _store(evidence, None, Effect.SUSPENSE)
+    await evidence_rows.store(evidence, None, str(Effect.SUSPENSE))
     await differences.record_channel_only(evidence)
     return Effect.SUSPENSE
 
@@ -346,7 +361,8 @@ def _takes_money(bill: Bill) -> bool:
     return bill.state in (BillState.OPEN, BillState.PART_PAID)
 
 
-def _mismatch(attempt: Attempt, evidence: Evidence) -> tuple[str, str] | None:
+def mismatch(attempt: Attempt, evidence: Evidence) -> tuple[str, str] | None:
+    """Why verified money does not fit its attempt: class of the difference and words; None when it fits."""
     if evidence.amount_fen != attempt.amount_fen:
         more = (evidence.amount_fen or 0) > attempt.amount_fen
         return "AMOUNT_HIGH" if more else "AMOUNT_LOW", "渠道金额与支付单不一致"
@@ -360,21 +376,7 @@ def _mismatch(attempt: Attempt, evidence: Evidence) -> tuple[str, str] | None:
 
 
 async def _keep(scene: _Scene, effect: Effect) -> None:
-    scene.evidence_id = await _store(scene.evidence, scene.attempt, effect)
-
-
-async def _store(evidence: Evidence, attempt: Attempt | None, effect: Effect) -> int | None:
-    """Writes the statement down once. The payer's id is compared but never stored."""
-    rows = await db.fetch(
-        "INSERT INTO payments_evidence (attempt_id, channel, kind, source_id, payment_no, channel_txn_id, outcome, amount_fen, "
-        "currency, occurred_at, observed_at, raw_ref, effect, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT (channel, kind, source_id) DO NOTHING RETURNING id",
-        attempt.id if attempt else None, evidence.channel, str(evidence.kind), evidence.source_id, evidence.payment_no,
-        evidence.channel_txn_id, str(evidence.outcome), evidence.amount_fen, evidence.currency,
-        db.at(evidence.occurred_at) if evidence.occurred_at else None, db.at(evidence.observed_at), evidence.raw_ref,
-        str(effect), db.at(clock.now()),
-    )  # fmt: skip
-    return int(rows[0]["id"]) if rows else None
+    scene.evidence_id = await evidence_rows.store(scene.evidence, scene.attempt, str(effect))
 
 
 _APPLY = {

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from kernel import clock, db, outbox
+from kernel import clock, db, outbox, together
 from payments import ledger, states
 from payments.models import Attempt, Bill, PaymentEvent, Refund
 from payments.refund_states import REFUND, RESERVED, SUCCEEDED, RefundAction, RefundState
@@ -33,7 +33,7 @@ async def step_attempt(
         attempt.next_check_at = None
         attempt.close_wanted = None
     attempt.event_seq += 1
-    await attempt.save()
+    await _keep(attempt)
     await _record("attempt", attempt, action=action, source=source, by=by, note=note, evidence_id=evidence_id)
 
 
@@ -45,7 +45,7 @@ async def step_bill(
     target = BillState(BILL.step(source, action, by=by))
     bill.state = target
     bill.event_seq += 1
-    await bill.save()
+    await _keep(bill)
     await _record("bill", bill, action=action, source=source, by=by, note=note, evidence_id=evidence_id)
     if target is BillState.PAID:
         await outbox.publish(
@@ -147,6 +147,19 @@ async def want_close(attempt: Attempt, *, by: str, reason: str) -> None:
         await attempt.save()
 
 
+async def attempt_opened(bill: Bill) -> None:
+    """An attempt of a locked bill was made: who has looked at the bill's attempts without a lock must look again.
+
+    The bill gets another version by it, which is what `at_once` goes by.
+    """
+    await db.execute("UPDATE payments_bill SET event_seq = event_seq WHERE id = ?", bill.id)
+
+
+async def _keep(row: Attempt | Bill) -> None:
+    """Written at once, for the rest of a transaction reads it; gathered by a command that only looks."""
+    await (row.save() if db.view() is None else together.save(row))
+
+
 async def _record(
     kind: str,
     row: Attempt | Bill | Refund,
@@ -158,7 +171,7 @@ async def _record(
     evidence_id: int | None,
 ) -> None:
     """One numbered event per change; the unique number would expose two writers at once."""
-    await PaymentEvent.create(
+    event = PaymentEvent(
         object_kind=kind,
         object_no=history_no(row),
         seq=row.event_seq,
@@ -169,6 +182,7 @@ async def _record(
         note=note[:120] if note else None,
         evidence_id=evidence_id,
     )
+    await (event.save() if db.view() is None else together.insert(event))
 
 
 def history_no(row: Attempt | Bill | Refund) -> str:

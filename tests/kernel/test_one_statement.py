@@ -224,6 +224,10 @@ async def count():
     await ids.next_serial("issued")
 
 
+async def take_from_any_sequence():
+    await db.fetch("SELECT nextval('somebody_s_counter')")
+
+
 async def save_what_was_not_looked_at():
     await together.save(await Nonce.get(nonce="known"))
 
@@ -232,7 +236,7 @@ async def save_what_was_not_looked_at():
 @pytest.mark.parametrize("more", [
     write_by_hand, write_and_return, write_in_a_with, save_by_the_orm, update_by_the_orm, delete_by_the_orm,
     create_by_the_orm, create_many_by_the_orm, begin, lock_by_hand, lock_by_the_orm, lock, lock_for_the_session, say_so, count,
-    save_what_was_not_looked_at,
+    take_from_any_sequence, save_what_was_not_looked_at,
 ])  # fmt: skip
 async def test_what_only_a_transaction_can_do_is_refused_before_it_happens(database, more):
     await Nonce.bulk_create([nonce("known"), nonce("watched")])
@@ -242,6 +246,29 @@ async def test_what_only_a_transaction_can_do_is_refused_before_it_happens(datab
         await send(statement)
     assert await stored() == BEFORE
     assert not await db.fetch("SELECT 1 AS one FROM pg_locks WHERE locktype = 'advisory'")
+
+
+@only_postgres
+async def test_rows_that_point_at_each_other_get_their_numbers_from_the_look(database):
+    await Nonce.bulk_create([nonce("known")])
+    with together.one_statement() as statement:
+        known, other, third, numbers = await rows.four(
+            rows.where(Nonce, "nonce = (SELECT nonce FROM kernel_nonce WHERE seen_ms = ?)", 1),
+            rows.locking(Nonce, partner="p", nonce="nobody"),
+            rows.Read("SELECT 3", (), list),
+            rows.Read(
+                "SELECT nextval('kernel_nonce_id_seq') AS first, nextval('kernel_nonce_id_seq') AS second", (), list
+            ),
+        )
+        first, second = numbers[0]
+        await together.write(
+            "INSERT INTO kernel_nonce (id, partner, nonce, seen_ms) VALUES (?, 'p', 'new', ?)", first, second
+        )
+        known.seen_ms = first
+        await together.save(known)
+    await send(statement)
+    assert other is None and [tuple(row) for row in third] == [(3,)] and second == first + 1
+    assert await stored() == [("claim", 1), ("known", first), ("new", second)]
 
 
 @only_postgres
