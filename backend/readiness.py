@@ -1,6 +1,6 @@
 """Whether this process can serve: database reachable, schema current, storage reachable. Used by /readyz and `doctor`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import payments
 from backend import wiring
@@ -14,6 +14,7 @@ from kernel.settings import DatabaseSettings
 _SCHEMA_SECONDS = 30.0
 _LATE_MS = 15 * 60_000
 _MANY = 100
+_SKEW_SECONDS = 60
 _STATEMENT_DAYS = 2  # before the channel's hour the day before yesterday is the latest there can be
 _CALLS_SECONDS, _CALLS_LEAST = 3600, 3
 # Outcomes of a call to the one-window platform that brought nothing: not even a refusal of what we said.
@@ -67,7 +68,17 @@ async def examination() -> dict[str, str]:
     found["设置名称"] = "；".join(config.unknown(*wiring.SETTINGS)) or "ok"
     for name, url in wiring.partner_addresses().items():
         found[name] = "ok" if await http.reachable(url) else f"连接不上 {url}"
+    found["机器时钟"] = await clock_state(wiring.partner_addresses().values())
     return found | await waiting()
+
+
+async def clock_state(urls: Iterable[str]) -> str:
+    """Our clock against those of our partners: beyond five minutes they refuse our signatures, and we theirs."""
+    skews = [skew for url in urls if (skew := await http.clock_skew(url)) is not None]
+    worst = max(skews, key=abs, default=0.0)
+    if abs(worst) <= _SKEW_SECONDS:
+        return "ok"
+    return f"比合作方{'慢' if worst > 0 else '快'} {abs(worst):.0f} 秒，请用 chrony 对时；超过 300 秒微信支付和一窗会互相拒绝签名"
 
 
 async def waiting() -> dict[str, str]:

@@ -7,6 +7,7 @@ import types
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -260,14 +261,8 @@ class Partner:
         )
 
     def _measure_skew(self, answer: Answer) -> None:
-        date = answer.headers.get("Date")
-        if date is None:
-            return
-        try:
-            theirs = parsedate_to_datetime(date)
-        except ValueError:
-            return
-        if theirs.tzinfo is not None:
+        theirs = _instant(answer.headers.get("Date"))
+        if theirs is not None:
             _SKEW.labels(self.name).set((theirs - clock.now()).total_seconds())
 
 
@@ -363,3 +358,28 @@ async def reachable(base_url: str, *, seconds: float = 2.0) -> bool:
         return False
     writer.close()
     return True
+
+
+async def clock_skew(base_url: str, *, seconds: float = 2.0) -> float | None:
+    """By how many seconds the clock over there is ahead of ours, from the `Date` header of any answer; None when none came.
+
+    For `doctor`: the request says nothing about us and asks for nothing.
+    """
+    limit = aiohttp.ClientTimeout(total=seconds)
+    try:
+        async with _current_session().head(
+            base_url, timeout=limit, allow_redirects=False, trace_request_ctx=types.SimpleNamespace()
+        ) as answer:
+            theirs = _instant(answer.headers.get("Date"))
+    except (aiohttp.ClientError, OSError):
+        return None
+    return None if theirs is None else (theirs - clock.now()).total_seconds()
+
+
+def _instant(date: str | None) -> datetime | None:
+    """A `Date` header that names its zone."""
+    try:
+        found = parsedate_to_datetime(date) if date is not None else None
+    except ValueError:
+        return None
+    return found if found is not None and found.tzinfo is not None else None
