@@ -1,7 +1,7 @@
 """The account at Alipay behind its settings: reading keys and certificates, and every complaint about them at once."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 def app_key(settings: "AlipaySettings") -> RSAPrivateKey:
     """Our private key. Raises ValueError."""
     name, path = "ALIPAY_APP_KEY_FILE", _needed(settings.app_key_file, "ALIPAY_APP_KEY_FILE")
-    return _named(name, lambda: rsa_keys.load_private_key(key_files.private_bytes(path, name)))
+    return key_files.named(name, lambda: rsa_keys.load_private_key(key_files.private_bytes(path, name)))
 
 
 def public_key(settings: "AlipaySettings") -> RSAPublicKey | None:
@@ -32,7 +32,7 @@ def public_key(settings: "AlipaySettings") -> RSAPublicKey | None:
     if settings.public_key_file is None:
         return None
     name, path = "ALIPAY_PUBLIC_KEY_FILE", settings.public_key_file
-    found = _named(name, lambda: rsa_keys.load_public_key(key_files.public_bytes(path, name)))
+    found = key_files.named(name, lambda: rsa_keys.load_public_key(key_files.public_bytes(path, name)))
     if found.public_numbers() == app_key(settings).public_key().public_numbers():
         raise ValueError(f"{name} 是应用公钥，应填支付宝公钥（在开放平台控制台上传应用公钥后得到）")
     return found
@@ -42,7 +42,7 @@ def app_certificate(settings: "AlipaySettings") -> x509.Certificate:
     """Our certificate in certificate mode, which must belong to our key. Raises ValueError."""
     name = "ALIPAY_APP_CERT_FILE"
     found = _chain(settings.app_cert_file, name)[0]
-    if _named(name, lambda: certificates.public_key(found)) != app_key(settings).public_key():
+    if key_files.named(name, lambda: certificates.public_key(found)) != app_key(settings).public_key():
         raise ValueError(f"{name} 与 ALIPAY_APP_KEY_FILE 不是一对")
     if not found.not_valid_before_utc <= clock.now() < found.not_valid_after_utc:
         raise ValueError(f"{name} 不在有效期内")
@@ -53,7 +53,7 @@ def roots(settings: "AlipaySettings") -> list[x509.Certificate]:
     """Alipay's root certificates. Raises ValueError."""
     name = "ALIPAY_ROOT_CERT_FILE"
     found = _chain(settings.root_cert_file, name)
-    _named(name, lambda: certificates.root_sn(found))
+    key_files.named(name, lambda: certificates.root_sn(found))
     return found
 
 
@@ -61,7 +61,7 @@ def alipay_chain(settings: "AlipaySettings") -> list[x509.Certificate]:
     """Alipay's certificate and what its file holds beside it; it must have been issued under the root. Raises ValueError."""
     name = "ALIPAY_PUBLIC_CERT_FILE"
     found, above = _chain(settings.public_cert_file, name), roots(settings)
-    if _named(name, lambda: certificates.public_key(found[0])) == app_key(settings).public_key():
+    if key_files.named(name, lambda: certificates.public_key(found[0])) == app_key(settings).public_key():
         raise ValueError(f"{name} 是应用证书，应填支付宝公钥证书")
     if not certificates.is_issued_under(found[0], between=(*found[1:], *above), roots=above, now=clock.now()):
         raise ValueError(f"{name} 不是由 ALIPAY_ROOT_CERT_FILE 签发的，或不在有效期内")
@@ -114,17 +114,10 @@ def _keys(settings: "AlipaySettings") -> Iterator[str]:
 
 def _chain(path: Path | None, name: str) -> list[x509.Certificate]:
     known = _needed(path, name)
-    return _named(name, lambda: certificates.load_chain(key_files.public_bytes(known, name)))
+    return key_files.named(name, lambda: certificates.load_chain(key_files.public_bytes(known, name)))
 
 
 def _needed(path: Path | None, name: str) -> Path:
     if path is None:
         raise ValueError(f"{name} 没有设置")
     return path
-
-
-def _named(name: str, load: Callable[[], _T]) -> _T:
-    try:
-        return load()
-    except rsa_keys.UnusableKey as error:
-        raise ValueError(f"{name} {error}") from None

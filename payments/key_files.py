@@ -2,6 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+from payments.gateways import rsa_keys
+
+_T = TypeVar("_T")
 
 
 def private_bytes(path: Path, name: str) -> bytes:
@@ -29,3 +34,11 @@ def refusal(load: Callable[[], object]) -> str:
     except ValueError as error:
         return str(error)
     return ""
+
+
+def named(name: str, load: Callable[[], _T]) -> _T:
+    """What a file holds; if it is no usable key the complaint names the setting. Raises ValueError."""
+    try:
+        return load()
+    except rsa_keys.UnusableKey as error:
+        raise ValueError(f"{name} {error}") from None

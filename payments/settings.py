@@ -112,13 +112,15 @@ class WeChatPaySettings:
 
     def merchant_key(self) -> RSAPrivateKey:
         """Our private key. Raises ValueError when it cannot be used."""
-        return rsa_keys.load_private_key(key_files.private_bytes(self.merchant_key_file, "WECHATPAY_MERCHANT_KEY_FILE"))
+        name, path = "WECHATPAY_MERCHANT_KEY_FILE", self.merchant_key_file
+        return key_files.named(name, lambda: rsa_keys.load_private_key(key_files.private_bytes(path, name)))
 
     def public_key(self) -> RSAPublicKey | None:
         """WeChat Pay's public key, if this merchant has one. Raises ValueError when it cannot be used."""
         if self.public_key_file is None:
             return None
-        return rsa_keys.load_public_key(key_files.public_bytes(self.public_key_file, "WECHATPAY_PUBLIC_KEY_FILE"))
+        name, path = "WECHATPAY_PUBLIC_KEY_FILE", self.public_key_file
+        return key_files.named(name, lambda: rsa_keys.load_public_key(key_files.public_bytes(path, name)))
 
     def production_complaints(self) -> list[str]:
         """What must not be in production, asked by the checks of DEPLOYMENT=production and by `doctor`."""
