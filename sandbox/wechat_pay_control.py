@@ -156,7 +156,10 @@ class ControlVerbs:
         if what not in _ROTATIONS:
             raise ControlError(400, f"what 只能是{'、'.join(_ROTATIONS)}")
         serial = self._partner.wx_keys.rotate(
-            str(what), keep_old=bool(wish.get("keep_old", True)), leading_zero=bool(wish.get("leading_zero", False))
+            str(what),
+            keep_old=bool(wish.get("keep_old", True)),
+            leading_zero=bool(wish.get("leading_zero", False)),
+            now=self._partner.now(),
         )
         return {"what": what, "serial": serial, "environment": self._partner.environment()}
 

@@ -63,17 +63,20 @@ class WechatPayKeys:
         wanted = normal_serial(serial)
         return next((s for s in (*self.public_keys, *self.platforms) if normal_serial(s.serial) == wanted), None)
 
-    def rotate(self, what: str, *, keep_old: bool, leading_zero: bool = False) -> str:
-        """Replace a platform certificate, public key or merchant certificate; returns the new serial or id."""
+    def rotate(self, what: str, *, keep_old: bool, leading_zero: bool = False, now: dt.datetime | None = None) -> str:
+        """Replace a platform certificate, public key or merchant certificate; returns the new serial or id.
+
+        A new certificate is valid from the partner's own `now`.
+        """
         if what == "platform_certificate":
             self._retire("wx_plat", keep_old=keep_old)
-            self._make_certificate("wx_plat", _PLATFORM, leading_zero=leading_zero)
+            self._make_certificate("wx_plat", _PLATFORM, leading_zero=leading_zero, now=now)
         elif what == "public_key":
             self._retire("wx_pub", keep_old=keep_old)
             self._make_public_key()
         elif what == "merchant_certificate":
             self._retire("wx_mch", keep_old=False)
-            self._make_certificate("wx_mch", self._merchant_name(), leading_zero=leading_zero)
+            self._make_certificate("wx_mch", self._merchant_name(), leading_zero=leading_zero, now=now)
         else:
             raise ValueError(what)
         self.reload()
@@ -88,13 +91,15 @@ class WechatPayKeys:
         digits = "".join(secrets.choice(string.digits) for _ in range(18))
         self.folder.write("wx_pub.id", f"PUB_KEY_ID_01{self._mchid}{digits}")
 
-    def _make_certificate(self, stem: str, subject: x509.Name, *, leading_zero: bool) -> None:
+    def _make_certificate(
+        self, stem: str, subject: x509.Name, *, leading_zero: bool, now: dt.datetime | None = None
+    ) -> None:
         key = self.folder.rsa(stem)
         # Nobody checks the issuer's signature, so a short-lived issuer key is enough.
         issuer_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         first = secrets.randbelow(8) + 1 if leading_zero else secrets.randbelow(0x60) + 0x10
         serial = bytes([first]) + secrets.token_bytes(19)
-        now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+        now = (now or dt.datetime.now(dt.UTC)).replace(microsecond=0)
         certificate = (
             x509.CertificateBuilder()
             .subject_name(subject)
