@@ -4,7 +4,7 @@ import pytest
 
 import payments
 from kernel.problems import NotFound, PartnerDown
-from payments import asking, janitor, settlement
+from payments import janitor, settlement
 from payments.states import AttemptState, BillState
 from tests.payments.conftest import OWNER, SUBJECT, events, ledger_rows
 
@@ -86,22 +86,6 @@ async def test_a_paid_bill_takes_no_second_payment(books):
         await books.start(bill_no)
 
 
-async def test_the_reply_is_lost_after_the_channel_made_the_order(books):
-    books.channel.faults["prepare"] = ["after"]
-    view = await books.start(await books.issue())
-    assert (view.status, view.client_action) == ("ongoing", None)
-    assert (await books.attempt(view.payment_no)).state == AttemptState.UNKNOWN
-
-    books.clock.advance(seconds=7)
-    await janitor.check_attempts()
-    assert (await books.attempt(view.payment_no)).state == AttemptState.PENDING
-    # The order is known, its cashier is not: the next tap repeats the identical request.
-    again = await books.start((await payments.payment(owner_ref=OWNER, payment_no=view.payment_no)).bill_no)
-    assert again.payment_no == view.payment_no
-    assert again.client_action is not None
-    assert len(books.channel.orders) == 1
-
-
 async def test_the_request_is_lost_before_the_channel_saw_it(books):
     books.channel.faults["prepare"] = ["before"]
     view = await books.start(await books.issue())
@@ -138,32 +122,6 @@ async def test_a_bug_in_a_gateway_is_an_unknown_outcome(books):
     assert (await books.attempt(view.payment_no)).state == AttemptState.UNKNOWN
 
 
-async def test_killed_between_the_intent_and_the_call(books):
-    """The row says SENDING and nobody is there any more: after the longest call has ended the same number is asked about."""
-    bill_no = await books.issue()
-    books.channel.faults["prepare"] = ["before"]
-    view = await books.start(bill_no)
-    attempt = await books.attempt(view.payment_no)
-    attempt.state = AttemptState.SENDING
-    await attempt.save()  # as the killed process left it
-
-    await asking.work_on(view.payment_no)
-    assert books.channel.count("query") == 0  # it may still be a live call
-    books.clock.advance(seconds=16)
-    await janitor.check_attempts()
-    assert (await books.attempt(view.payment_no)).state == AttemptState.PENDING
-    assert list(books.channel.orders) == [view.payment_no]
-
-
-async def test_no_notice_ever_comes_and_the_timer_settles(books):
-    bill_no = await books.issue()
-    view = await books.start(bill_no)
-    books.channel.pay(view.payment_no)
-    books.clock.advance(seconds=7)
-    await janitor.check_attempts()
-    assert (await books.bill(bill_no)).state == BillState.PAID
-
-
 async def test_an_order_past_its_end_is_closed_at_the_channel_first(books):
     bill_no = await books.issue()
     view = await books.start(bill_no)
@@ -173,20 +131,6 @@ async def test_an_order_past_its_end_is_closed_at_the_channel_first(books):
     assert books.channel.orders[view.payment_no].state == "CLOSED"
     assert (await payments.bill(owner_ref=OWNER, bill_no=bill_no)).status == "unpaid"
     assert (await books.start(bill_no)).payment_no != view.payment_no
-
-
-async def test_paid_while_we_close(books):
-    bill_no = await books.issue()
-    view = await books.start(bill_no)
-    books.clock.advance(minutes=31)
-    books.channel.faults["close"] = ["silent"]
-    await janitor.check_attempts()
-    assert (await books.attempt(view.payment_no)).state == AttemptState.CLOSING
-    books.channel.pay(view.payment_no)  # the close never arrived, so the payer still could
-    books.clock.advance(seconds=7)
-    await janitor.check_attempts()
-    assert (await books.attempt(view.payment_no)).state == AttemptState.PAID
-    assert (await books.bill(bill_no)).state == BillState.PAID
 
 
 async def test_a_silent_channel_is_asked_again_soon_after_the_orders_end(books):

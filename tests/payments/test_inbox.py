@@ -55,14 +55,6 @@ async def work_inbox_only() -> None:
     await Worker(topics=[*handlers.TOPICS, Topic(name="bill.paid", handler=taken)], subscriptions={}).run_until_idle()
 
 
-async def test_a_forged_copy_with_the_real_id_does_not_block_the_real_one(books):
-    view = await books.start(await books.issue())
-    books.channel.pay(view.payment_no)
-    assert (await receive(body(view.payment_no), "forged")).status == 401
-    assert (await receive(body(view.payment_no))).status == 204
-    assert len(await events("inbox.wechat-pay")) == 1
-
-
 async def test_refused_notices_leave_no_rows_and_few_lines(books, channel):
     runtime.use(PaymentSettings(refusals_per_minute=3), {"wechat": channel})
     books.clock.advance(minutes=7)  # a minute of its own
@@ -72,18 +64,6 @@ async def test_refused_notices_leave_no_rows_and_few_lines(books, channel):
     assert len([line for line in lines if line["event"] == "payments.notice_refused"]) == 3
     assert await db.fetch("SELECT id FROM kernel_inbox") == []
     assert await Difference.all().count() == 0
-
-
-async def test_probes_are_counted_apart(books, channel, monkeypatch):
-    async def probe(headers, raw):
-        return Rejected(reason=Refusal.PROBE)
-
-    monkeypatch.setattr(channel, "verify_notification", probe)
-    before = notices._COUNT.labels("wechat", "probe")._value.get()
-    with structlog.testing.capture_logs() as lines:
-        await receive(b"{}")
-    assert notices._COUNT.labels("wechat", "probe")._value.get() == before + 1
-    assert lines == []
 
 
 async def test_a_database_that_is_away_makes_the_partner_send_again(books, channel, monkeypatch):

@@ -3,7 +3,7 @@
 import payments
 from kernel import db
 from payments import janitor, ledger, settlement
-from payments.models import Difference, Refund
+from payments.models import Refund
 from payments.states import AttemptState, BillState
 from tests.payments.conftest import OWNER, SUBJECT, events
 
@@ -153,19 +153,6 @@ async def test_money_after_the_bill_expired_settles_it_where_that_was_agreed(boo
     assert await settlement.apply_evidence(books.channel.notice(view.payment_no)) == "settled"
     assert (await books.bill(bill_no)).state == BillState.PAID
     assert len(await events("bill.paid")) == 1
-
-
-async def test_money_after_the_order_was_closed_settles_the_open_bill_and_leaves_a_difference(books):
-    bill_no = await books.issue()
-    view = await books.start(bill_no)
-    books.clock.advance(minutes=31)
-    await janitor.check_attempts()
-    assert (await books.attempt(view.payment_no)).state == AttemptState.CLOSED
-    books.channel.orders[view.payment_no].state = "NOTPAY"
-    books.channel.pay(view.payment_no)
-    assert await settlement.apply_evidence(books.channel.notice(view.payment_no)) == "settled"
-    assert (await books.bill(bill_no)).state == BillState.PAID
-    assert (await Difference.get()).class_name == "STATUS_OURS_UNPAID"
 
 
 async def test_an_expired_bill_is_opened_again(books):

@@ -1,6 +1,5 @@
 """Refunds: who asks and who agrees, how much there is to give back, and what each answer of the channel means."""
 
-import asyncio
 from datetime import timedelta
 
 import pytest
@@ -77,16 +76,6 @@ async def test_parts_of_a_payment(books):
         await refund_janitor.check_refunds()
         await hear(books, refund_no, "SUCCESS")
         assert ((await books.bill(bill_no)).state, (await books.attempt(payment_no)).state) == (state, state)
-
-
-async def test_ten_at_once_cannot_take_more_than_there_is(books):
-    """35: ten ask for 300 of 1000; three get it, the others hear that there is not enough."""
-    _, payment_no = await paid(books)
-    answers = await asyncio.gather(*(ask(payment_no, 300) for _ in range(10)), return_exceptions=True)
-    refused = [a for a in answers if isinstance(a, Exception)]
-    assert (len(answers) - len(refused), {type(a) for a in refused}) == (3, {RefundNotPossible})
-    assert {a.status for a in refused} == {409}
-    assert await Refund.all().count() == 3
 
 
 async def test_what_counts_against_the_limit(books):

@@ -67,11 +67,6 @@ def test_what_is_wrong_is_said(environ, name, value, said):
     assert said in complaints(environ)
 
 
-def test_a_key_file_that_others_may_read(environ, tmp_path):
-    (tmp_path / "apiclient_key.pem").chmod(0o644)
-    assert "chmod" in complaints(environ)
-
-
 def test_an_api_key_of_the_wrong_length(environ, tmp_path):
     (tmp_path / "apiv3.key").write_text("short")
     said = complaints(environ)

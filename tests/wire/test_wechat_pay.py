@@ -1,6 +1,5 @@
 """Our WeChat Pay gateway and the whole settlement against the sandbox over real HTTP, in both key modes."""
 
-import asyncio
 import base64
 import json
 from datetime import date, timedelta
@@ -16,8 +15,8 @@ from kernel import clock, db, http
 from kernel.config import load_one
 from kernel.problems import PartnerDown
 from kernel.worker import Worker
-from payments import asking, handlers, janitor, runtime
-from payments.models import Attempt, Bill, Difference
+from payments import handlers, janitor, runtime
+from payments.models import Attempt, Bill
 from payments.settings import PaymentSettings, WeChatPaySettings
 from payments.states import AttemptState, BillState
 from tests.sandbox.wechat_pay_caller import bank
@@ -168,198 +167,10 @@ async def test_no_notice_comes_and_the_return_to_the_case_asks(town):
     assert (await payments.payment(owner_ref=OWNER, payment_no=view.payment_no)).status == "paid"
 
 
-async def test_the_probe_before_the_notice_is_refused_and_the_notice_is_taken(town):
-    await town.control("POST", "/config", {"probe_first_notice": True})
-    view = await town.start()
-    await town.pay(view.payment_no)
-    await town.settle_down()
-    tries = (await town.order(view.payment_no))["notices"][0]["tries"]
-    assert [t["status"] for t in tries] == [401, 204]
-    assert await town.bill_state() == BillState.PAID
-    assert await Difference.all().count() == 0
-
-
-async def test_the_same_notice_fifty_times_at_once(town):
-    view = await town.start()
-    await town.pay(view.payment_no, notify=False)
-    answers = (await town.notify(view.payment_no, copies=50, parallel=True))["answers"]
-    assert {a["status"] for a in answers} == {204}
-    await town.settle_down()
-    assert await town.bill_state() == BillState.PAID
-    rows = await db.fetch("SELECT id FROM kernel_outbox WHERE topic = ?", "bill.paid")
-    assert len(rows) == 1
-
-
-@pytest.mark.parametrize(
-    "wish",
-    [
-        *({"tamper": word} for word in (
-            "body_byte", "body_space", "reserialise", "signature_byte", "signtest", "other_key", "unknown_serial",
-            "swapped_nonce", "other_signature_type", "xml_v2", "drop_header:Wechatpay-Serial",
-            "drop_header:Wechatpay-Signature", "drop_header:Wechatpay-Timestamp", "drop_header:Wechatpay-Nonce",
-        )),
-        {"skew_s": -301},
-        {"skew_s": 302},
-        {"mode": "certificate"},  # a key we never fetched
-    ],
-    ids=lambda wish: "-".join(map(str, wish.values())),
-)  # fmt: skip
-async def test_forged_notices_move_nothing(town, wish):
-    view = await town.start()
-    await town.pay(view.payment_no, notify=False)
-    answer = (await town.notify(view.payment_no, **wish))["answers"][0]
-    assert answer["status"] == 401
-    await town.settle_down()
-    assert (await town.attempt(view.payment_no)).state == AttemptState.PENDING
-    assert await town.bill_state() == BillState.OPEN
-    # The real one still settles afterwards: a forgery blocks nothing.
-    assert (await town.notify(view.payment_no))["answers"][0]["status"] == 204
-    await town.settle_down()
-    assert await town.bill_state() == BillState.PAID
-
-
-@pytest.mark.parametrize(
-    ("change", "status", "class_name"),
-    [
-        ({"amount.total": 1}, 204, "AMOUNT_LOW"),
-        ({"amount.total": 100000}, 204, "AMOUNT_HIGH"),
-        ({"amount.currency": "USD"}, 204, "CURRENCY"),
-        ({"payer.openid": "oSomebodyElse"}, 204, "PAYER"),
-        ({"mchid": "1900000999"}, 403, "SECURITY_FOREIGN_MERCHANT"),
-        ({"appid": "wx0000000000000000"}, 403, "SECURITY_FOREIGN_MERCHANT"),
-        ({"out_trade_no": "NOTOURS0000000000000000001"}, 204, "CHANNEL_ONLY"),
-    ],
-)
-async def test_well_signed_but_wrong(town, change, status, class_name):
-    view = await town.start()
-    await town.pay(view.payment_no, notify=False)
-    assert (await town.notify(view.payment_no, override=change))["answers"][0]["status"] == status
-    await town.settle_down()
-    assert [d.class_name for d in await Difference.all()] == [class_name]
-    assert await town.bill_state() == BillState.OPEN
-    if class_name == "SECURITY_FOREIGN_MERCHANT":
-        await payments.payment(owner_ref=OWNER, payment_no=view.payment_no)  # ours is still settled, by asking
-        assert await town.bill_state() == BillState.PAID
-
-
-async def test_a_notice_we_cannot_open_is_our_fault_and_comes_again(town):
-    view = await town.start()
-    await town.pay(view.payment_no, notify=False)
-    assert (await town.notify(view.payment_no, tamper="wrong_apiv3_key"))["answers"][0]["status"] == 500
-    assert [d.class_name for d in await Difference.all()] == ["SECURITY_UNREADABLE_NOTICE"]
-    await payments.payment(owner_ref=OWNER, payment_no=view.payment_no)
-    assert await town.bill_state() == BillState.PAID
-
-
-async def test_both_keys_interleaved_while_the_merchant_moves(town):
-    await janitor.refresh_keys()
-    for n, mode in enumerate(("certificate", "public_key", "certificate")):
-        view = await town.start(f"fee:{n}")
-        await town.pay(view.payment_no, notify=False)
-        assert (await town.notify(view.payment_no, mode=mode))["answers"][0]["status"] == 204
-    await town.settle_down()
-    assert await Bill.filter(state=BillState.PAID).count() == 3
-
-
-@pytest.mark.parametrize("town", ["certificate"], indirect=True)
-async def test_rotation_of_the_platform_certificate(town):
-    """The new key is met first as an unknown serial: refused, one fetch promised, and the repeated notice verifies."""
-    view = await town.start()
-    await town.pay(view.payment_no, notify=False)
-    await town.control("POST", "/keys/rotate", {"what": "platform_certificate", "keep_old": False})
-    answers = (await town.notify(view.payment_no, copies=20))["answers"]
-    assert {a["status"] for a in answers} == {401}
-    await town.settle_down()
-    fetched = await town.control("GET", "/requests?call=certificates&limit=100")
-    assert len(fetched["requests"]) == 2  # at the start, and one for twenty refused copies
-    assert (await town.notify(view.payment_no))["answers"][0]["status"] == 204
-    await town.settle_down()
-    assert await town.bill_state() == BillState.PAID
-
-
 async def test_a_merchant_without_platform_certificates_keeps_working(town):
     await town.control("POST", "/config", {"key_mode": "public_key"})
     await janitor.refresh_keys()
     assert (await town.start()).client_action is not None
-
-
-LOST = [
-    {"drop": "after"},
-    {"signature": "other_key"},
-    {"signature": "signtest"},
-    {"signature": "none"},
-    {"signature": "stale"},
-    {"body": "garbage"},
-    {"body": "truncated", "signed": True},
-    {"body": "duplicate_key"},
-    {"status_after": 500},
-]
-
-
-@pytest.mark.parametrize("effect", LOST, ids=lambda e: "-".join(map(str, e.values())))
-async def test_the_order_was_made_and_the_answer_is_worth_nothing(town, effect):
-    await town.fault("jsapi", effect)
-    view = await town.start()
-    assert (view.status, view.client_action) == ("ongoing", None)
-    assert (await town.attempt(view.payment_no)).state == AttemptState.UNKNOWN
-    await asking.work_on(view.payment_no)
-    assert (await town.attempt(view.payment_no)).state == AttemptState.PENDING
-    await asking.send(view.payment_no)
-    order = await town.order(view.payment_no)
-    assert (order["times_created"], len(order["nonces"]), len(order["body_sha256"])) == (2, 2, 1)
-    assert len((await town.control("GET", "/orders"))["orders"]) == 1
-    await town.pay(view.payment_no)
-    await town.settle_down()
-    assert await town.bill_state() == BillState.PAID
-
-
-NEVER_MADE = [
-    {"drop": "before"},
-    {"status": 500},
-    {"status": 503},
-    {"status": 429},
-    {"status": 202},
-    {"status": 400, "code": "PARAM_ERROR"},
-    {"status": 401},
-    {"status": 403, "code": "NO_AUTH", "signed": False},
-    {"status": 400, "body": "html"},
-]
-
-
-@pytest.mark.parametrize("effect", NEVER_MADE, ids=lambda e: "-".join(map(str, e.values())))
-async def test_nothing_was_made_and_we_do_not_conclude_so(town, effect):
-    await town.fault("jsapi", effect)
-    view = await town.start()
-    assert (await town.attempt(view.payment_no)).state == AttemptState.UNKNOWN
-    assert view.status == "ongoing"
-    await asking.work_on(view.payment_no)  # 404 → the same number and the same bytes again
-    assert (await town.attempt(view.payment_no)).state == AttemptState.PENDING
-    assert (await town.order(view.payment_no))["times_created"] == 1
-    log = (await town.control("GET", "/requests?call=jsapi"))["requests"]
-    assert len({line["body"] for line in log if line["body"]}) == 1
-
-
-async def test_a_signed_no_is_a_no(town):
-    await town.fault("jsapi", {"status": 403, "code": "RULE_LIMIT", "signed": True})
-    view = await town.start()
-    assert (view.status, view.finished) == ("unpaid", True)
-    assert (await town.attempt(view.payment_no)).state == AttemptState.REJECTED
-
-
-async def test_the_notice_overtakes_the_answer_to_the_order(town):
-    await town.fault("jsapi", {"hold": "until_notice"})
-
-    async def payer() -> None:
-        while True:
-            orders = (await town.control("GET", "/orders"))["orders"]
-            if orders:
-                return await town.pay(orders[0]["out_trade_no"])
-            await asyncio.sleep(0.02)
-
-    view, _ = await asyncio.gather(town.start(), payer())
-    await town.settle_down()
-    assert await town.bill_state() == BillState.PAID
-    assert (await payments.payment(owner_ref=OWNER, payment_no=view.payment_no)).client_action is None
 
 
 async def test_closing(town):
@@ -392,16 +203,6 @@ async def test_a_close_whose_answer_proves_nothing_is_asked_about(town, effect):
         await payments.void_bills(subject="case:1", reason="withdrawn")
     await janitor.check_attempts()
     assert (await town.attempt(view.payment_no)).state == AttemptState.CLOSED  # the query that follows proves it
-
-
-async def test_our_clock_is_six_minutes_off(town):
-    await town.control("POST", "/clock", {"offset_s": -360})
-    view = await town.start()
-    assert view.status == "ongoing"
-    assert (await town.attempt(view.payment_no)).state == AttemptState.UNKNOWN
-    await town.control("POST", "/clock", {"offset_s": 0})
-    await asking.work_on(view.payment_no)
-    assert (await town.attempt(view.payment_no)).state == AttemptState.PENDING
 
 
 async def test_nobody_listens_there(town):
