@@ -6,7 +6,7 @@ from typing import Any
 
 import notifications
 import payments
-from backend import bridges, notices
+from backend import bridges, notices, payment_papers
 from backend.cases import handlers as case_handlers
 from backend.cases import runtime as cases
 from backend.cases.settings import CasesSettings
@@ -24,6 +24,8 @@ from backend.identity.wechat import WechatAdapter
 from backend.onewindow import handlers as onewindow_handlers
 from backend.onewindow import ports as onewindow
 from backend.onewindow.settings import OneWindowSettings
+from backend.papers import registry as papers
+from backend.papers.settings import PapersSettings
 from kernel import config, crypto, db, environment, housekeeping, http, migrate, storage
 from kernel.cache import RedisSettings
 from kernel.http import Partner
@@ -47,13 +49,14 @@ APPS: dict[str, list[str]] = {
     "cases": ["backend.cases.models"],
     "onewindow": ["backend.onewindow.models"],
     "delivery": ["backend.delivery.models"],
+    "papers": ["backend.papers.models"],
 }
 
 SETTINGS: tuple[type[Any], ...] = (
     DatabaseSettings, DeploymentSettings, crypto.CryptoSettings, RedisSettings, StorageSettings, WeChatSettings,
     IdentitySettings, RegisterSettings, CasesSettings, payments.PaymentSettings, payments.WeChatPaySettings,
     payments.AlipaySettings, payments.UnifiedPaySettings, OneWindowSettings, DeliverySettings, EmsSettings,
-    notifications.NotificationSettings,
+    notifications.NotificationSettings, PapersSettings,
 )  # fmt: skip
 
 _HANDLERS = (
@@ -96,6 +99,7 @@ def _production_complaints(values: dict[type[Any], Any]) -> list[str]:
         *values[payments.WeChatPaySettings].production_complaints(),
         *values[payments.AlipaySettings].production_complaints(),
         *values[payments.UnifiedPaySettings].production_complaints(),
+        *values[PapersSettings].production_complaints(),
     ]
     for kind in (WeChatSettings, RegisterSettings, OneWindowSettings, EmsSettings):
         if any(host in values[kind].base_url for host in _SANDBOX_HOSTS):
@@ -185,6 +189,7 @@ def _configure_slices(values: dict[type[Any], Any], deployment: DeploymentSettin
     onewindow.configure(settings=window, partner=Partner("onewindow", window.base_url), parcels=bridges.ParcelReports())
     ems = values[EmsSettings]
     delivery.configure(settings=values[DeliverySettings], carriers={"ems": Ems(ems, Partner("ems", ems.base_url))})
+    papers.configure(values[PapersSettings], {payment_papers.KIND: payment_papers.tell})
 
 
 async def stop() -> None:

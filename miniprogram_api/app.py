@@ -20,6 +20,7 @@ _MODULES = (
     "materials",
     "uploads",
     "bills",
+    "papers",
     "deliveries",
     "courier",
     "agent",

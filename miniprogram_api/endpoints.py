@@ -25,6 +25,8 @@ PATH_RULES: dict[str, str] = {
     "item_code": r"[A-Za-z0-9._-]{1,64}",
     "bill_no": r"[0-9A-Z]{26}",
     "payment_no": r"[0-9A-Z]{26}",
+    "receipt_no": r"[0-9A-Z]{26}",
+    "code": r"[0-9A-Z]{26}",
     "delivery_no": r"[0-9A-Z]{26}",
     "waybill_no": r"[0-9A-Za-z]{6,32}",
     "material_id": r"[a-z2-7]{26}",

@@ -98,7 +98,7 @@ def _responses(row: Endpoint, by_type: dict[type, Any]) -> dict[str, Any]:
     elif row.answer is not None:
         good["content"] = {"application/json": {"schema": by_type[row.answer]}}
     problem = {"application/problem+json": {"schema": by_type[ProblemBody]}}
-    if row.path.startswith("/callbacks/"):  # partners are also refused in their own words
+    if row.path.startswith(("/callbacks/", "/verify/")):  # partners and strangers are also refused in their own words
         problem = {**problem, str(row.raw_answer): {"schema": _raw_schema(row)}}
     responses: dict[str, Any] = {str(row.status): good}
     if row.etag:

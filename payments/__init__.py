@@ -3,12 +3,16 @@
 from payments import reconciliation
 from payments.asking import conclude_closed
 from payments.bills import BillRefused, Line, issue_bill, reopen_bill, void_bills
+from payments.capitals import capital_text
 from payments.checkout import BillNotPayable, PayerMissing, payment, start_payment
 from payments.gateways.base import Ack
 from payments.invariants import LedgerReport, ledger_check
+from payments.money import yuan_text
 from payments.notices import receive_notice
+from payments.payment_receipts import PaymentReceipt, payment_receipt, payment_receipt_told
 from payments.prices import Price, PriceUnknown, approve_price, price, propose_price
 from payments.queries import bill, bills_of, bills_page, open_differences, outstanding
+from payments.receipt_rows import ReceiptView
 from payments.reconciliation.workplace import use as keep_statements_in
 from payments.refund_desk import adopt_refund, record_offline_refund, repair_abnormal_refund
 from payments.refund_queries import (
@@ -37,10 +41,12 @@ __all__ = [
     "LedgerReport",
     "Line",
     "PayerMissing",
+    "PaymentReceipt",
     "PaymentSettings",
     "PaymentView",
     "Price",
     "PriceUnknown",
+    "ReceiptView",
     "RefundRow",
     "RefundView",
     "UnifiedPaySettings",
@@ -51,6 +57,7 @@ __all__ = [
     "bill",
     "bills_of",
     "bills_page",
+    "capital_text",
     "channels_with_statements",
     "conclude_closed",
     "configure",
@@ -62,6 +69,8 @@ __all__ = [
     "open_differences",
     "outstanding",
     "payment",
+    "payment_receipt",
+    "payment_receipt_told",
     "price",
     "propose_price",
     "receive_notice",
@@ -78,4 +87,5 @@ __all__ = [
     "retry_refund",
     "start_payment",
     "void_bills",
+    "yuan_text",
 ]

@@ -54,7 +54,8 @@ class ClientAction(TypedDict, total=False):
 
 
 class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
-    """One try to pay. `client_action` is there only while the phone may still open the cashier with it."""
+    """One try to pay. `client_action` is there only while the phone may still open the cashier with it, `receipt_no` (of
+    the payment receipt, 缴费凭证) once it is paid."""
 
     payment_no: str
     bill_no: str
@@ -69,6 +70,7 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
     paid_at: datetime | None = None
     client_action: ClientAction | None = None
     receipt: ReceiptView | None = None
+    receipt_no: str | None = None
 
 
 class BillView(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,7 +199,21 @@ def payment_view(
         paid_at=attempt.paid_at,
         client_action=_usable_action(attempt, action_life_seconds),
         receipt=receipt,
+        receipt_no=receipt_no(attempt, refunds),
     )
+
+
+def receipt_no(attempt: Attempt, refunds: Sequence[Refund]) -> str | None:
+    """A payment receipt has the number of its payment; None while unpaid, and for a payment that is surplus as a whole."""
+    if attempt.state not in SETTLED:
+        return None
+    extra = sum(r.amount_fen for r in refunds if r.attempt_id == attempt.id and _first_of_surplus(r))
+    return attempt.payment_no if extra < attempt.amount_fen else None
+
+
+def _first_of_surplus(refund: Refund) -> bool:
+    """What a bill did not take is owed back by one automatic refund; a failed one is followed by others for the same money."""
+    return refund.source == "surplus" and refund.automatic and refund.follows_id is None
 
 
 def bill_view(
@@ -233,7 +249,7 @@ def bill_view(
         currency=bill.currency,
         expires_at=bill.expires_at,
         issued_at=bill.created_at,
-        lines=[_line_view(line) for line in lines],
+        lines=[line_view(line) for line in lines],
         payments=[
             payment_view(a, bill, refunds, action_life_seconds=action_life(a), receipt=receipts.get(a.id))
             for a in attempts
@@ -263,7 +279,8 @@ def _bill_step(word: PublicStatus, attempts: Sequence[Attempt], refunds: Sequenc
     return word.next_step
 
 
-def _line_view(line: BillLine) -> BillLineView:
+def line_view(line: BillLine) -> BillLineView:
+    """One line as people see it."""
     return BillLineView(
         fee_code=line.fee_code,
         name=line.name,

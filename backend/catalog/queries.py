@@ -55,6 +55,12 @@ async def region(code: str) -> RegionView:
     return _region(rows[0])
 
 
+async def department_name(code: str) -> str | None:
+    """The full name of a department by its unified social credit code; None for anybody else's code."""
+    rows = await db.fetch("SELECT name FROM catalog_department WHERE code = ?", code)
+    return str(rows[0]["name"]) if rows else None
+
+
 async def items_page(
     *,
     region_code: str | None = None,

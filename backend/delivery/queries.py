@@ -109,6 +109,12 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     receipt: ReceiptView | None
 
 
+def collecting_unit(unit_code: str) -> str | None:
+    """The name of the carrier, if it is the unit that collects delivery fees under this code."""
+    settings = runtime().settings
+    return settings.carrier_name if unit_code == settings.unit_code else None
+
+
 async def parcel(*, actor: Actor, delivery_no: str) -> OwnerParcel:
     """The owner's parcel. Raises NotFound, also for another person's."""
     row = await Parcel.get_or_none(delivery_no=delivery_no)

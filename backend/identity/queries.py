@@ -78,6 +78,12 @@ async def openid(account_ref: str) -> str | None:
     return _open(account.openid_sealed, "openid", account.ref) if account else None
 
 
+async def name_mask(account_ref: str) -> str | None:
+    """The masked name of an account; None when its owner has not proved one, or there is no such account."""
+    account = await Account.get_or_none(ref=account_ref)
+    return account.name_mask if account else None
+
+
 async def courier(courier_ref: str) -> CourierMe:
     """A courier by public id, masked. Raises NotFound."""
     row = await FieldWorker.get_or_none(ref=courier_ref, role="courier")

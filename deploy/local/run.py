@@ -51,6 +51,7 @@ class LocalRun:
             "DATABASE_URL": os.environ.get("DATABASE_URL", f"sqlite://{self.folder / 'zsb.sqlite3'}"),
             "DATA_FOLDER": str(self.folder / "data"),
             "API_PORT": str(self.api_port),
+            "PAPERS_PUBLIC_URL": f"http://127.0.0.1:{self.api_port}",
             "WECHATPAY_NOTIFY_URL": f"http://127.0.0.1:{self.api_port}/api/v1/callbacks/wechat-pay",
             **({"REDIS_URL": os.environ["REDIS_URL"]} if "REDIS_URL" in os.environ else {}),
             **secrets.prepare(self.folder / "secrets"),

@@ -64,6 +64,8 @@ def test_production_accepts_it(environment):
     ("name", "value", "complaint"),
     [
         ("WECHATPAY_NOTIFY_URL", "http://zsb.example.gov.cn/api/v1/callbacks/wechat-pay", "https"),
+        ("PAPERS_PUBLIC_URL", "http://zsb.example.gov.cn", "https"),
+        ("PAPERS_PUBLIC_URL", "", "PAPERS_PUBLIC_URL"),
         ("ONEWINDOW_BASE_URL", "http://127.0.0.1:18104", "沙箱"),
         ("DEPLOYMENT", "live", "DEPLOYMENT"),
     ],
@@ -80,6 +82,6 @@ def test_every_line_is_needed_or_may_be_left_out_with_a_reason(environment):
     told = "\n".join(refused.value.complaints)
     for name in environment:
         setting = name.removesuffix("_FILE")
-        if name in ("DEPLOYMENT", "WECHATPAY_PUBLIC_KEY_ID", "WECHATPAY_PUBLIC_KEY_FILE"):
+        if name in ("DEPLOYMENT", "WECHATPAY_PUBLIC_KEY_ID", "WECHATPAY_PUBLIC_KEY_FILE", "PAPERS_PUBLIC_URL"):
             continue  # these have a default
         assert setting in told or name in told, name

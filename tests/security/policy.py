@@ -18,6 +18,7 @@ MISSING = {
     "case_no": "620981202601019999998", "draft_no": "620981202601019999999", "bill_no": "0" * 26,
     "payment_no": "0" * 26, "material_id": "a" * 26, "upload_id": "a" * 26, "delivery_no": "0" * 26,
     "waybill_no": "9999999999999", "message_id": "a" * 26, "result_id": "a" * 26, "quote_no": "a" * 26, "number": "1",
+    "receipt_no": "0" * 26, "code": "0" * 26,
 }  # fmt: skip
 
 
@@ -116,6 +117,10 @@ POLICY: dict[str, Reach] = {
         roles=CITIZEN, objects=_own("bill_no"), body={"reason": "不办了"}, reached=(201, 409)
     ),
     "GET /api/v1/payments/{payment_no}": Reach(roles=CITIZEN, objects=_own("payment_no")),
+    # The receipt is the payer's; a stranger who holds the paper has its code, and everybody else has none.
+    "GET /api/v1/receipts/{receipt_no}": Reach(roles=CITIZEN, objects=_own("receipt_no")),
+    "GET /api/v1/documents/{code}": Reach(roles=EVERYBODY, fixed={"code": MISSING["code"]}, reached=(404,)),
+    "GET /verify/{code}": Reach(roles=EVERYBODY, fixed={"code": MISSING["code"]}, reached=(404,)),
     # The parcel: the owner by its number, the assigned courier by the waybill.
     "GET /api/v1/delivery-quotes": Reach(roles=CITIZEN, query="?region_code=620981"),
     "GET /api/v1/deliveries/{delivery_no}": Reach(roles=CITIZEN, objects=_own("delivery_no")),

@@ -254,6 +254,7 @@ class Stage:
             "draft_no": draft.json["case_no"],
             "bill_no": bill["bill_no"],
             "payment_no": bill["payments"][-1]["payment_no"],
+            "receipt_no": bill["payments"][-1]["receipt_no"],
             "material_id": next(iter(story.materials.values())),
             "upload_id": upload,
             "delivery_no": story.delivery_no,

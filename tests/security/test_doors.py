@@ -65,6 +65,16 @@ async def test_too_many_tries_are_429_and_say_when_to_come_back(stage):
     assert (await lookups(stage, stage.caller(), 1))[0].status == 404  # somebody else is not punished
 
 
+@pytest.mark.parametrize("door", ["/api/v1/documents/", "/verify/"])
+async def test_codes_of_papers_are_not_tried_one_after_the_other(stage, door):
+    caller, code = stage.caller(), MISSING["code"]
+    answers = [await caller.send("GET", f"{door}{n:02d}{code[2:]}") for n in range(31)]
+    assert [a.status for a in answers[:30]] == [404] * 30
+    assert len({a.body if "html" in a.headers["Content-Type"] else a.code for a in answers[:30]}) == 1
+    is_a_problem(answers[-1], 429, "too-many-requests")
+    assert (await stage.caller().send("GET", f"{door}{code}")).status == 404
+
+
 @pytest.mark.parametrize("name", ["X-Real-IP", "X-Forwarded-For", "Forwarded", "X-Forwarded-Host"])
 async def test_nobody_can_invent_a_new_address_for_themselves(stage, name):
     """Neither through nginx, which overwrites what a client claims, nor without it, where nothing is believed (ASVS 4.1.3)."""
