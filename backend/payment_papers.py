@@ -34,7 +34,7 @@ async def pdf(*, actor: Actor, receipt_no: str) -> bytes:
     receipt = await payments.payment_receipt(receipt_no=receipt_no, owner_ref=actor.account_ref)
     said = await _said(receipt)
     code = await registry.code_of(kind=KIND, number=receipt_no)
-    return await typesetting.pdf(_TEMPLATE, _content(said, code))
+    return await typesetting.pdf(_TEMPLATE, _content(said, code), qr=registry.address_of(code))
 
 
 async def tell(receipt_no: str) -> PaperView | None:
@@ -62,7 +62,7 @@ async def _said(receipt: PaymentReceipt) -> _Said:
 
 
 def _content(said: _Said, code: str) -> dict[str, object]:
-    receipt, address = said.receipt, registry.address_of(code)
+    receipt = said.receipt
     names = [_shortened(line.name) for line in receipt.lines]
     shown = list(zip(names, receipt.lines, strict=True))[:_MOST_LINES]
     more = len(names) - len(shown)
@@ -91,8 +91,7 @@ def _content(said: _Said, code: str) -> dict[str, object]:
         "notes": _notes(receipt),
         "no_invoice": _no_invoice(receipt.e_receipt),
         "code": " ".join(code[start : start + 5] for start in range(0, len(code), 5)),
-        "address": address,
-        "qr": typesetting.qr_svg(address) if address else "",
+        "address": registry.address_of(code),
     }
 
 

@@ -20,13 +20,15 @@ _press = ThreadPoolExecutor(1, thread_name_prefix="papers")
 _kept: OrderedDict[str, bytes] = OrderedDict()
 
 
-async def pdf(template: str, content: dict[str, Any]) -> bytes:
-    """The paper as one PDF. Every text of `content` may hold anything: what the font lacks is printed as 〓."""
+async def pdf(template: str, content: dict[str, Any], *, qr: str = "") -> bytes:
+    """The paper as one PDF; `qr` is what its QR code says, if it has one. Every text may hold anything: what the font lacks
+    is printed as 〓.
+    """
     data = msgspec.json.encode(glyphs.printable(content), order="deterministic")
-    key = hashlib.sha256(template.encode() + b"\0" + data).hexdigest()
+    key = hashlib.sha256(b"\0".join((template.encode(), qr.encode(), data))).hexdigest()
     known = _kept.get(key)
     if known is None:
-        known = await asyncio.get_running_loop().run_in_executor(_press, _compile, template, data)
+        known = await asyncio.get_running_loop().run_in_executor(_press, _compile, template, data, qr)
         _kept[key] = known
         if len(_kept) > _MOST_KEPT:
             _kept.popitem(last=False)
@@ -38,13 +40,14 @@ def forget_kept() -> None:
     _kept.clear()
 
 
-def qr_svg(text: str) -> str:
-    """A QR code as SVG with its quiet zone; never a Micro QR, which phones cannot read."""
+def _compile(template: str, data: bytes, qr: str) -> bytes:
+    inputs = {"content": data.decode(), "qr": _qr_svg(qr) if qr else ""}
+    return bytes(_compiler(template).compile(format="pdf", sys_inputs=inputs))
+
+
+def _qr_svg(text: str) -> str:
+    """With its quiet zone; never a Micro QR, which phones cannot read."""
     return str(segno.make_qr(text, error="m").svg_inline(border=4, omitsize=True))
-
-
-def _compile(template: str, data: bytes) -> bytes:
-    return bytes(_compiler(template).compile(format="pdf", sys_inputs={"content": data.decode()}))
 
 
 @lru_cache(maxsize=16)
