@@ -21,6 +21,7 @@ VALUES = {
     "until": date(2026, 1, 5),
     "amount": 1000,
     "cause": "申请已撤回",
+    "how": "已退回原支付账户",
 }
 
 
