@@ -16,23 +16,27 @@ async def settlements() -> int:
 
 
 async def test_s01_the_same_notice_fifty_times_at_once(stage):
+    await stage.paid()  # from the second payment on a notice may be settled where it is stored
     _, view = await stage.waiting()
     await stage.pay(view.payment_no, notify=False)
     answers = await stage.notices(view.payment_no, copies=50, parallel=True, event_id="EV-THE-SAME")
     assert [answer["status"] for answer in answers] == [204] * 50
     await stage.deliver()
     assert await stage.states(view) == ("paid", "paid")
-    assert (await settlements(), len(await events("bill.paid"))) == (1, 1)
+    assert (await settlements(), len(await events("bill.paid"))) == (2, 2)
 
 
 async def test_s02_notice_and_query_at_the_same_instant(stage):
+    await stage.paid()
     waiting = [(await stage.waiting())[1] for _ in range(5)]
     for view in waiting:
         await stage.pay(view.payment_no, notify=False)
-        assert (await stage.notify(view.payment_no))["status"] == 204
-    await asyncio.gather(work(), *(asking.work_on(view.payment_no) for view in waiting))
+    numbers = [view.payment_no for view in waiting]
+    answers = await asyncio.gather(*map(stage.notify, numbers), *map(asking.work_on, numbers), work())
+    assert [answer["status"] for answer in answers[:5]] == [204] * 5
+    await stage.deliver()
     assert [await stage.states(view) for view in waiting] == [("paid", "paid")] * 5
-    assert (await settlements(), len(await events("bill.paid"))) == (5, 5)
+    assert (await settlements(), len(await events("bill.paid"))) == (6, 6)
 
 
 async def test_s03_the_notice_comes_before_the_answer_to_the_order(stage):

@@ -78,6 +78,9 @@ async def test_s09_killed_between_commit_and_send(stage, database_url):
 @pytest.mark.parametrize(("moment", "bill_state"), [("stored", "open"), ("posting", "open"), ("settled", "paid")])
 async def test_s10_killed_before_the_notice_was_acknowledged(stage, database_url, moment, bill_state):
     """After it was stored, in the middle of settling, and after the commit that made it paid."""
+    earlier = 1 if moment == "settled" else 0
+    for _ in range(earlier):
+        await stage.paid()  # from the second payment on a notice may be settled where it is stored
     _, view = await stage.waiting()
     await stage.pay(view.payment_no, notify=False)
     port = free_port()
@@ -92,7 +95,7 @@ async def test_s10_killed_before_the_notice_was_acknowledged(stage, database_url
     await stage.advance(seconds=90)  # what the dead worker held is free again
     await stage.deliver()
     assert await stage.states(view) == ("paid", "paid")
-    assert len(await events("bill.paid")) == 1
+    assert len(await events("bill.paid")) == earlier + 1
 
 
 # -- 61 and 62: the database is slow, the push service is down

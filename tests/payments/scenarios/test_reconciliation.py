@@ -210,8 +210,7 @@ async def test_s51_names_with_commas_quotes_backticks_and_line_breaks(office):
     assert (await office.run())["trade"] == "matched"
 
 
-async def test_s52_a_new_column(office):
-    """A column in the middle is in tests/payments/test_wechat_statements.py."""
+async def test_s52_a_new_column_in_the_middle(office):
     await office.sell()
     await office.ready(extra_column="优惠明细")
     assert (await office.run())["trade"] == "matched"

@@ -9,6 +9,7 @@ from payments import refund_janitor
 from payments.four_eyes import SamePerson
 from payments.models import Difference, PaymentEvent, Refund
 from payments.refunds import RefundNotPossible, RefundRefusedByChannel
+from tests.payments.conftest import events
 from tests.sandbox.wechat_pay_caller import Merchant
 
 REFUNDS = "/v3/refund/domestic/refunds"
@@ -74,6 +75,12 @@ async def test_s14_the_answer_to_a_refund_is_not_proven(stage, proof):
     assert (await stage.there(refund_no))["times_asked"] == 1
 
 
+async def told_of_the_way_back(bill_no: str) -> None:
+    """Others heard once that money is owed back and once that it is back: they tell the payer."""
+    for topic in ("bill.refund_due", "refund.succeeded"):
+        assert [event["payload"]["bill_no"] for event in await events(topic)] == [bill_no]
+
+
 async def test_s29_money_after_the_bill_expired(stage):
     bill_no = await stage.issue(days=0.01)
     view = await stage.start(bill_no)
@@ -84,6 +91,7 @@ async def test_s29_money_after_the_bill_expired(stage):
     await stage.settle_everything()
     refund = await stage.refund()
     assert (refund.cause, refund.state, refund.amount_fen) == ("late", "success", 1000)
+    await told_of_the_way_back(bill_no)
     assert ((await stage.shown(bill_no)).status, (await stage.bill(bill_no)).state) == ("expired", "expired")
 
 
@@ -95,6 +103,7 @@ async def test_s29_money_after_the_bill_was_withdrawn(stage):
     await stage.settle_everything()
     refund = await stage.refund()
     assert (refund.cause, refund.state) == ("withdrawal", "success")
+    await told_of_the_way_back(bill_no)
     shown = await stage.shown(bill_no)
     assert ((await stage.bill(bill_no)).state, shown.status) == ("withdrawn", "refunded")
     assert shown.refunds[0].label == "已原路退回"
@@ -123,6 +132,8 @@ async def test_s31_two_phones_pay_one_bill(stage):
     assert (await stage.shown(bill_no)).status == "paid"
     refund = await stage.refund()
     assert (refund.cause, refund.state) == ("surplus", "success")
+    assert len(await events("bill.paid")) == 1
+    await told_of_the_way_back(bill_no)
 
 
 async def test_s35_ten_refunds_of_thirty_on_a_hundred_at_once(stage):
