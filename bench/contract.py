@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 
 from bench.data import County, case_no
+from bench.notices import PATH, Till
 
 SAMPLES = 20
 
@@ -45,6 +46,25 @@ async def _submissions(asker: "_Asker", county: County) -> int:
             raise Broken(f"{asker.name}: a repeated submission is not answered the same: {status} {first} {again}")
         await asker.refused(path, token, 422, body + b" ", key)
     return len(drafts)
+
+
+async def notices(name: str, base: str, till: Till) -> int:
+    """A forged notice is refused, a good one taken, also again; one with another amount settles nothing. How many were settled."""
+    first = till.take(2)
+    good, forged = till.body(first), till.body(first + 1)
+    async with aiohttp.ClientSession() as session:
+
+        async def told(body: bytes, headers: dict[str, str]) -> int:
+            async with session.post(base + PATH, data=body, headers=headers) as answer:
+                return answer.status
+
+        if await told(forged, till.headers(good)) != 401:
+            raise Broken(f"{name}: takes a forged notice")
+        for _ in range(3):
+            if not 200 <= await told(good, till.headers(good)) < 300:
+                raise Broken(f"{name}: refuses a good notice")
+    till.settled_by.setdefault(name, []).append(first)
+    return 1
 
 
 class _Asker:

@@ -14,6 +14,7 @@ ROUTES = {
     "guide": ("GET", "/api/v1/items/<item_code:str>"),
     "items": ("GET", "/api/v1/items"),
     "submit": ("POST", "/api/v1/cases/<case_no:str>/submission"),
+    "notice": ("POST", "/api/v1/callbacks/wechat-pay"),
 }
 
 
@@ -21,16 +22,21 @@ def create(answers: dict[str, dict[str, Any]]) -> Sanic:
     """An application that knows nothing but these answers."""
     app = Sanic("floor", configure_logging=False)
     app.config.update(AUTO_EXTEND=False, ACCESS_LOG=False, MOTD=False, KEEP_ALIVE_TIMEOUT=75)
-    for name, answer in answers.items():
+    for name, answer in ((name, answer) for name, answer in answers.items() if name in ROUTES):
         method, path = ROUTES[name]
 
-        def answering(body: bytes, headers: dict[str, str]):
+        def answering(body: bytes, headers: dict[str, str], status: int):
             async def handler(request: Request, **_: str) -> HTTPResponse:
-                return HTTPResponse(body, headers=headers, content_type="application/json; charset=utf-8")
+                return HTTPResponse(body, status, headers=headers, content_type="application/json; charset=utf-8")
 
             return handler
 
-        app.add_route(answering(answer["body"].encode(), answer["headers"]), path, methods=[method], name=name)
+        app.add_route(
+            answering(answer["body"].encode(), answer["headers"], answer.get("status", 200)),
+            path,
+            methods=[method],
+            name=name,
+        )
     return app
 
 

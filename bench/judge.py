@@ -57,11 +57,14 @@ def judge(
 def _verdict(
     table: dict[str, dict[str, dict[str, float]]], goal: dict[str, Any], strangers: float, slack: float
 ) -> Verdict:
-    scenario, measure, against = goal["scenario"], goal["measure"], goal["against"]
+    scenario, measure, whose, against = goal["scenario"], goal["measure"], goal.get("of", OURS), goal.get("against")
     low = goal.get("at_least")
     limit = low if low is not None else goal["at_most"]
-    text, sign = f"{scenario} {measure} ÷ {against}", f"{'≥' if low is not None else '≤'} {limit}"
-    ours, theirs = (table.get(scenario, {}).get(name) for name in (OURS, against))
+    text = f"{scenario} {measure} ÷ {against}" if against else f"{scenario} {measure} ({whose})"
+    sign = f"{'≥' if low is not None else '≤'} {limit}"
+    ours, theirs = (table.get(scenario, {}).get(name) for name in (whose, against))
+    if against is None:
+        theirs = {measure: 1.0}  # an absolute figure
     if ours is None or theirs is None or not theirs.get(measure):
         return Verdict(goal["row"], text, sign, None, None, "not measured")
     reached = ours[measure] / theirs[measure]

@@ -14,6 +14,7 @@ import shutil
 import sqlite3
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import mkdtemp
@@ -56,7 +57,7 @@ def txn(n: int) -> str:
     return f"4200{n:024d}"
 
 
-def write_file(path: Path, lines: int) -> None:
+def write_file(path: Path, lines: int, *, payment_no: Callable[[int], str] = number) -> None:
     """The channel's file: of every thousand one line is missing, one has a fen more, and one more is unknown to us."""
     total = count = 0
     with gzip.open(path, "wt", encoding="utf-8", newline="", compresslevel=1) as file:
@@ -64,7 +65,7 @@ def write_file(path: Path, lines: int) -> None:
         for n in range(lines):
             if n % EVERY == 1:
                 continue
-            ours = number(n) if n % EVERY != 3 else f"UNKNOWN{n:019d}"
+            ours = payment_no(n) if n % EVERY != 3 else f"UNKNOWN{n:019d}"
             fen = SUM + (n % EVERY == 2)
             yuan, total, count = f"{fen // 100}.{fen % 100:02d}", total + fen, count + 1
             row = [

@@ -9,6 +9,8 @@ TITLES = {
     "overview": "(a') 办件全貌（办理×缴费×寄送）",
     "list": "(b) 我的办件 20 条",
     "submit": "(c) 提交申请",
+    "notice": "(d) 支付通知：验签、入账、确认",
+    "notice_again": "(d') 重复的支付通知",
     "guide": "(f) 办事指南",
     "items": "(f') 事项列表",
 }
@@ -27,9 +29,10 @@ def render(result: dict[str, Any], verdicts: list[Verdict]) -> str:
     lines += ["目标"]
     lines += [_goal(v) for v in verdicts]
     lines += [f"✗ {text}" for text in result["violations"]]
-    audit = result["audit"]
+    audit, paid = result["audit"], result["paid"]
     lines.append(
-        f"核对数据库：确认的提交 {audit['acknowledged']} 件，各表行数{'相符' if not audit['violations'] else '不符'}"
+        f"核对数据库：确认的提交 {audit['acknowledged']} 件，各表行数{'相符' if not audit['violations'] else '不符'}；"
+        f"确认的支付 {paid['acknowledged']} 笔，单据与账{'相符' if not paid['violations'] else '不符'}"
     )
     return "\n".join(lines)
 

@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 import asyncpg
 
-from bench import contract, data, database, judge, load, machine, peers, report
+from bench import contract, data, database, judge, load, machine, notices, peers, report
 from bench.product import Product, start_pinned
 from deploy.local.processes import Managed, python
 from kernel import config, crypto
@@ -25,8 +25,11 @@ from tests.journeys.stack import free_block
 
 OUT = Path(__file__).parent / "out"
 RESULTS = Path(__file__).parent / "results"
-SCENARIOS = ("status", "overview", "list", "guide", "items", "submit")
-PGBENCH = {"status": ("status",), "list": ("list",), "submit": ("submit_transaction", "submit_statement")}
+SCENARIOS = ("status", "overview", "list", "guide", "items", "submit", "notice", "notice_again")
+PGBENCH = {"status": ("status",), "list": ("list",), "submit": ("submit_transaction", "submit_statement"),
+           "notice": ("notice_transaction", "notice_statement")}  # fmt: skip
+WRITES = ("submit", "notice")
+CRYPTO = "crypto"  # a floor of its own: signature, cipher, JSON
 GUIDE, ITEMS = "/api/v1/items/YM-YDZ-BB", "/api/v1/items?region=620981"
 CONNECTIONS, DATABASE = 32, "bench"
 
@@ -49,6 +52,11 @@ class Plan:
     def drafts(self) -> int:
         """Enough for every server's rounds and warm-ups."""
         return (self.submissions + 200) * self.rounds * 5 + 2000
+
+    @property
+    def bills(self) -> int:
+        """The same for notices; the floors settle nothing."""
+        return (self.submissions + 200) * self.rounds * 4 + 100 if "notice" in self.scenarios else 100
 
 
 @dataclass
@@ -90,6 +98,8 @@ class Bench:
         self.product = Product(self.folder, self.postgres.url(DATABASE))
         self.stack.push_async_callback(self.product.stop)
         await self.product.prepare()
+        self.till = notices.Till(self.folder)
+        self.product.environment |= self.till.environment(self.product.environment)
         (keys,) = config.load(crypto.CryptoSettings, environ=self.product.environment)
         crypto.configure(keys)
         self.connection = await asyncpg.connect(self.postgres.url(DATABASE))
@@ -97,16 +107,17 @@ class Bench:
         say(f"建立 {self.plan.people * data.PER_PERSON} 件库存办件和 {self.plan.drafts} 份草稿")
         self.county = await data.fill(self.connection, people=self.plan.people, drafts=self.plan.drafts)
         await database.remember_owners(self.connection, self.county)
+        await notices.fill(self.connection, self.county, self.till, self.plan.bills)
         await self.connection.execute("CHECKPOINT")
         await self.product.start_api(self.server_cpu)
         self.servers.append(Server(judge.OURS, self.product.api_port, self.product.api_pid, SCENARIOS, True))
-        await self._start_floor()
+        await self._start_floors()
         if self.plan.with_peers:
             await self._start_peers()
         else:
             self.skipped |= {peer.name: "本次不测同类程序" for peer in peers.known()}
 
-    async def _start_floor(self) -> None:
+    async def _start_floors(self) -> None:
         """Answers of the same size, taken from the product itself."""
         who, number = self.county.owner(0), data.case_no(0)
         asked = {
@@ -116,10 +127,19 @@ class Bench:
         answers = {name: await answer_of(self.product.api + path, who.token) for name, path in asked.items()}
         body = json.dumps({"case_no": number, "status": "submitted", "padding": "x" * 110})
         answers["submit"] = {"body": body, "headers": answers["status"]["headers"]}
+        answers["notice"] = answers["notice_again"] = {
+            "body": "",
+            "headers": answers["status"]["headers"],
+            "status": 204,
+        }
         path = self.folder / "floor.json"
         path.write_text(json.dumps(answers), encoding="utf-8")
         port = free_block(1)
         await self._serve("floor", python("-m", "bench.floors", str(port), str(path)), {}, port, SCENARIOS, keeps=False)
+        secret, port = self.folder / "notice_secret", free_block(1)
+        secret.write_bytes(self.till.api_v3_key)
+        command = python("-m", "bench.cryptofloor", str(port), str(self.till.public_file), str(secret))
+        await self._serve(CRYPTO, command, {}, port, ("notice",), keeps=False)
 
     async def _start_peers(self) -> None:
         for peer in peers.known():
@@ -127,7 +147,10 @@ class Bench:
                 peers.prepare(peer)
                 port = free_block(1)
                 url = self.postgres.url(DATABASE).replace("postgres:", "postgresql+asyncpg:")
-                environment = {"PEER_DATABASE_URL": url, "PYTHONPATH": str(peer.folder)}
+                environment = {
+                    "PEER_DATABASE_URL": url, "PYTHONPATH": str(peer.folder), "PEER_NOTICE_KEY": str(self.till.public_file),
+                    "PEER_NOTICE_SECRET": self.till.api_v3_key.decode(),
+                }  # fmt: skip
                 await self._serve(peer.name, peer.command(port), environment, port, peer.scenarios, keeps=True)
             except (peers.Missing, Exception) as error:  # a peer that cannot start is said so and never fails the run
                 self.skipped[peer.name] = str(error).splitlines()[0][:200]
@@ -148,9 +171,10 @@ class Bench:
         truth: dict[str, Any] = {}
         for server in [s for s in self.servers if s.keeps]:
             try:
-                self.acknowledged += await contract.check(
-                    server.name, f"http://127.0.0.1:{server.port}", self.county, server.scenarios, truth
-                )
+                base = f"http://127.0.0.1:{server.port}"
+                self.acknowledged += await contract.check(server.name, base, self.county, server.scenarios, truth)
+                if "notice" in self.plan.scenarios and "notice" in server.scenarios:
+                    self.till.acknowledged += await contract.notices(server.name, base, self.till)
             except contract.Broken as error:
                 if server.name == judge.OURS:
                     raise
@@ -168,19 +192,21 @@ class Bench:
                 for server in [s for s in self.servers if scenario in s.scenarios]:
                     taken.setdefault(server.name, []).append(await self._round(server, scenario))
                 for script in PGBENCH.get(scenario, ()) if self.plan.with_pgbench else ():
-                    taken.setdefault("pgbench_" + script.removeprefix("submit_"), []).append(self._pgbench(script))
+                    name = "pgbench_" + script.removeprefix(f"{scenario}_")
+                    taken.setdefault(name, []).append(self._pgbench(script))
 
     async def _round(self, server: Server, scenario: str) -> dict[str, float]:
-        quick = scenario == "submit" and server.name not in (judge.OURS, "floor")
+        quick = scenario in WRITES and server.name not in (judge.OURS, "floor")
         count = self.plan.submissions // (3 if quick else 1)
-        warm = await load.fire(server.port, self._shots(server, scenario, 150), seconds=self.plan.warm_seconds)
+        # Every notice of a warm-up arrives: later some of them are repeated.
+        warm_seconds = 30.0 if scenario == "notice" else self.plan.warm_seconds
+        warm = await load.fire(server.port, self._shots(server, scenario, 150), seconds=warm_seconds)
         before = (machine.cpu_us(server.pid), machine.cpu_us(self.postgres.root))
         result = await load.fire(
             server.port, self._shots(server, scenario, count), seconds=self._seconds(scenario, server)
         )
         after = (machine.cpu_us(server.pid), machine.cpu_us(self.postgres.root))
-        if scenario == "submit" and server.keeps:
-            self.acknowledged += warm.done + result.done
+        self._acknowledged(server, scenario, warm.done + result.done)
         if result.errors + warm.errors:
             self.violations.append(
                 f"{server.name} {scenario}：{result.errors + warm.errors} 个错误 {result.complaints[:1]}"
@@ -192,14 +218,22 @@ class Bench:
             "pss_mb": machine.pss_kb(server.pid) / 1024, "bytes": result.received / done, "errors": result.errors,
         }  # fmt: skip
 
+    def _acknowledged(self, server: Server, scenario: str, done: int) -> None:
+        if scenario == "submit" and server.keeps:
+            self.acknowledged += done
+        if scenario == "notice" and server.keeps:
+            self.till.acknowledged += done
+
     def _seconds(self, scenario: str, server: Server) -> float:
-        return 60.0 if scenario == "submit" and server.keeps else self.plan.seconds
+        # Writes end with what was prepared for them, and everything once signed within its five minutes.
+        return 60.0 if scenario.startswith("notice") or (scenario == "submit" and server.keeps) else self.plan.seconds
 
     def _pgbench(self, script: str) -> dict[str, float]:
         first, span = 0, 0
-        if script.startswith("submit"):
+        if script.startswith(WRITES):
             span = self.plan.submissions // database.CLIENTS
-            first = self.county.reserve(span * database.CLIENTS)
+            source = self.county.reserve if script.startswith("submit") else self.till.take
+            first = source(span * database.CLIENTS)
         before = machine.cpu_us(self.postgres.root)
         found = database.pgbench(
             self.postgres,
@@ -214,13 +248,28 @@ class Bench:
         found["database_us"] = (machine.cpu_us(self.postgres.root) - before) / max(found["done"], 1)
         if script.startswith("submit"):
             self.acknowledged += int(found["done"])
+        if script.startswith("notice"):
+            self.till.acknowledged += int(found["done"])
         return found
 
     def _shots(self, server: Server, scenario: str, count: int) -> Iterator[load.Shot]:
         if scenario == "submit":
             numbers = self.county.take(count) if server.keeps else iter(lambda: data.DRAFT_BASE, None)
             return (self._submission(server.port, number) for number in numbers)
+        if scenario.startswith("notice"):
+            return iter(self.till.shots(server.port, self._noticed(server, scenario, count)))
         return _reads(scenario, server.port, self.county, memory=not server.keeps)
+
+    def _noticed(self, server: Server, scenario: str, count: int) -> list[int]:
+        """Bills nobody has paid, or for repeated notices those that this server has settled."""
+        settled = self.till.settled_by.setdefault(server.name, [])
+        if not server.keeps:
+            return [0] * count
+        if scenario == "notice_again":
+            return [settled[n % len(settled)] for n in range(count)]
+        first = self.till.take(count)
+        settled.extend(range(first, first + count))
+        return list(range(first, first + count))
 
     def _submission(self, port: int, number: int) -> load.Shot:
         no, who = data.case_no(number), self.county.owner(number)
@@ -280,7 +329,8 @@ async def run(plan: Plan) -> tuple[dict[str, Any], list[judge.Verdict]]:
         await bench.measure()
         share = machine.strangers(before, machine.busy(), machine.cpu_us(os.getpid()) - mine)
         audit = await database.audit(bench.connection, bench.acknowledged)
-        bench.violations += [f"{name}：{text}" for name, text in audit["violations"].items()]
+        paid = await notices.audit(bench.connection, bench.till.acknowledged)
+        bench.violations += [f"{name}：{text}" for name, text in {**audit["violations"], **paid["violations"]}.items()]
         version = await bench.connection.fetchval("SELECT split_part(version(), ' (', 1)")
         fsync = await bench.connection.fetchval("SHOW fsync")
         table = judge.medians(bench.rounds)
@@ -291,7 +341,7 @@ async def run(plan: Plan) -> tuple[dict[str, Any], list[judge.Verdict]]:
             "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "machine": machine.describe(), "strangers": round(share, 3),
             "database": {"version": version, "fsync": fsync}, "stored": bench.county.stored, "rounds": plan.rounds,
             "connections": CONNECTIONS, "median": table, "all_rounds": bench.rounds, "skipped": bench.skipped,
-            "violations": bench.violations, "audit": audit, "goals": [vars(v) for v in verdicts],
+            "violations": bench.violations, "audit": audit, "paid": paid, "goals": [vars(v) for v in verdicts],
         }, verdicts  # fmt: skip
 
 

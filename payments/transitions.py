@@ -171,7 +171,8 @@ async def _record(
     evidence_id: int | None,
 ) -> None:
     """One numbered event per change; the unique number would expose two writers at once."""
-    event = PaymentEvent(
+    await together.add(
+        PaymentEvent,
         object_kind=kind,
         object_no=history_no(row),
         seq=row.event_seq,
@@ -182,7 +183,6 @@ async def _record(
         note=note[:120] if note else None,
         evidence_id=evidence_id,
     )
-    await (event.save() if db.view() is None else together.insert(event))
 
 
 def history_no(row: Attempt | Bill | Refund) -> str:

@@ -47,6 +47,13 @@ def test_in_a_noisy_run_only_cpu_is_judged():
     assert only(CPU_GOAL, rounds([1], [1500], cpu=(19.0, 10.0)), **noisy).passed is True
 
 
+def test_a_figure_by_itself_may_be_a_goal_and_may_be_a_yardsticks():
+    goal = {"row": "P4", "scenario": "status", "measure": "server_us", "of": "floor", "at_most": 60}
+    assert only(goal, rounds([1], [1], cpu=(900.0, 59.0))).passed is True
+    assert only(goal, rounds([1], [1], cpu=(1.0, 61.0))).passed is False
+    assert only(goal | {"of": "nobody"}, rounds([1], [1])).passed is None
+
+
 def test_what_was_not_measured_is_never_passed():
     verdict = only(GOAL | {"against": "a peer that is not installed"}, rounds([1500], [1]))
     assert verdict.passed is None and verdict.reached is None
@@ -61,7 +68,7 @@ def test_a_missed_goal_or_a_wrong_row_fails_the_run(passed, violations, status):
 
 def test_every_goal_names_its_row_and_something_that_is_measured():
     for goal in judge.goals():
-        assert goal["row"] in {"P1", "P2", "P3", "P6"} and goal["scenario"] in run.SCENARIOS
+        assert goal["row"] in {"P1", "P2", "P3", "P4", "P6"} and goal["scenario"] in run.SCENARIOS
         assert goal["measure"] in {"rps", "server_us"} and ("at_least" in goal) != ("at_most" in goal)
 
 
@@ -74,6 +81,7 @@ def test_the_command_fails_when_a_goal_is_missed(capsys, tmp_path):
             "at": "2026-01-01T00:00:00", "strangers": 0.0, "stored": 1, "rounds": 3, "median": table, "skipped": {"go": "needs go"},
             "machine": {"cpu": "x", "cpus": 2, "memory_mb": 1, "python": "3.11", "commit": "abc"}, "violations": [],
             "database": {"version": "PostgreSQL 15", "fsync": "on"}, "audit": {"acknowledged": 0, "violations": {}},
+            "paid": {"acknowledged": 0, "violations": {}},
         }  # fmt: skip
         return result, judge.judge(table, [GOAL], strangers=0.0)
 

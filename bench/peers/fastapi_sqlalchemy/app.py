@@ -8,8 +8,9 @@ import secrets
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta, timezone
 
+import notices
 from fastapi import Depends, FastAPI, Header, HTTPException, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
@@ -87,6 +88,14 @@ async def guide(item_code: str, db: AsyncSession = Depends(database)):
     if body is None:
         raise HTTPException(404)
     return json.loads(body)
+
+
+@app.post("/api/v1/callbacks/wechat-pay", status_code=204)
+async def notice(request: Request, db: AsyncSession = Depends(database)):
+    raw = await request.body()
+    event_id, said = notices.opened(request, raw)
+    await notices.settle(db, T, event_id, said, raw)
+    return Response(status_code=204)
 
 
 @app.post("/api/v1/cases/{case_no}/submission", status_code=201)
