@@ -9,6 +9,8 @@ import pytest
 import payments
 from backend import payment_papers
 from backend.catalog.models import Department, Region
+from backend.delivery import runtime as delivery
+from backend.delivery.settings import Settings
 from backend.identity.models import Account
 from backend.papers import glyphs, registry, typesetting
 from backend.papers.settings import PapersSettings
@@ -122,6 +124,15 @@ async def test_refunds_stand_on_the_paper_and_on_the_page(county):
         assert state in text and f"已退款 {back} 元" in text and "已缴费" not in text
         said = await registry.verify(code=code)
         assert (said.status_label, payments.yuan_text(said.returned_fen)) == (state, back)
+
+
+@pytest.mark.parametrize(("code", "name"), [(UNIT, "邮政特快专递"), ("91620981MA7E4RT02W", f"单位 {UNIT}")])
+async def test_who_collects_when_it_is_no_department(county, code, name):
+    """The carrier takes the delivery fee; a unit that nobody knows any more is named by its code."""
+    await Department.filter(code=UNIT).delete()
+    delivery.configure(settings=Settings(key="k" * 32, unit_code=code), carriers={})
+    _, payment_no = await paid(county)
+    assert name in reading.text_of(await printed(payment_no))
 
 
 async def test_the_same_receipt_gives_the_same_bytes(county):
