@@ -5,7 +5,7 @@ PY := .venv/bin/python
 RUN := .run
 ENVIRONMENT := $(abspath $(or $(RUN_FOLDER),$(RUN)))/environment
 
-.PHONY: help setup setup-dev run demo zsb test check format lint types imports bench kill clean openapi
+.PHONY: help setup setup-dev run demo zsb test check format lint types imports bench kill chaos clean openapi
 
 help: ## 列出所有命令
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -49,6 +49,9 @@ bench: setup-dev ## 性能基准（与基线在同一次运行里比较）
 
 kill: setup-dev ## 在整个办事过程中随机杀死进程并核对账目（默认 200 次）
 	@$(PY) -m tests.reliability.kill_campaign
+
+chaos: setup-dev ## 支付的随机故障世界，例如 make chaos SEEDS=1-10000 ENGINE=postgres；失败的种子可原样重演
+	@PYTHONHASHSEED=0 $(PY) -m tests.chaos $(or $(SEEDS),1-100) --engine $(or $(ENGINE),sqlite) $(ARGS)
 
 openapi: setup-dev ## 重新生成 docs/openapi.json
 	@$(PY) -m miniprogram_api.export > docs/openapi.json
