@@ -28,7 +28,7 @@ EFFECTS: dict[str, tuple[dict[str, object], ...]] = {
         {"drop": "before"}, {"drop": "after"},
         {"status": 500, "code": "SYSTEM_ERROR"}, {"status": 500}, {"status": 429}, {"status": 202}, {"status": 502, "body": "html"},
         {"status": 404, "signed": False}, {"status": 404, "signed": True}, {"status": 400, "signed": False},
-        {"status_after": 500},
+        {"status_after": 500}, {"status": 400, "code": "INVALID_REQUEST", "signed": True}, {"status": 403, "code": "NO_AUTH", "signed": True},
         {"signature": "other_key"}, {"signature": "signtest"}, {"signature": "none"}, {"signature": "stale"},
         {"body": "garbage"}, {"body": "truncated"}, {"body": "html"}, {"body": "empty"},
         {"body": "truncated", "signed": True}, {"body": "duplicate_key"}, {"body": "reordered"},
@@ -36,7 +36,8 @@ EFFECTS: dict[str, tuple[dict[str, object], ...]] = {
     "alipay": (
         {"drop": "before"}, {"drop": "after"},
         {"status": 500}, {"status": 429}, {"status": 502, "body": "html"}, {"code": "20000"},
-        {"status_after": 502},
+        {"status_after": 502}, {"code_after": "20000"}, {"code_after": "40004", "sub_code": "ACQ.SYSTEM_ERROR"},
+        {"code": "40004", "sub_code": "ACQ.SYSTEM_ERROR"},
         {"signature": "other_key"}, {"signature": "none"},
         {"body": "garbage"}, {"body": "truncated"}, {"body": "html"}, {"body": "empty"},
     ),
@@ -73,6 +74,14 @@ class Story:
             name, step = self._draw()
             await self._guarded(name, step())
             self.world.clock.advance(draws.choice((0.05, 0.4, 2, 6)))
+        # Evening: nobody taps any more, and what was begun goes on in the same bad weather.
+        for _ in range(draws.randrange(8, 24)):
+            step = draws.choice(
+                (self.timers, self.timers, self.timers, self.work, self.notices, self.finish, self.decide, self.decide, self.ask_back,
+                 self.fault, self.fault, self.kill_soon, self.together, self.retry)
+            )  # fmt: skip
+            await self._guarded(step.__name__, step())
+            self.world.clock.advance(draws.choice((2, 16, 61, 301)))
 
     async def _tempers(self, partner: str) -> None:
         draws = self.draws
@@ -138,7 +147,7 @@ class Story:
 
     async def tap(self) -> None:
         """Somebody taps "pay"; another way to pay makes another order of the same bill."""
-        bill_no, way = self._bill(), self.draws.choice(sorted(WAYS))
+        bill_no, way = self._bill(), self.draws.choice((*sorted(WAYS), "wechat_jsapi"))
         if bill_no is None:
             return
         view = await payments.start_payment(
@@ -303,11 +312,21 @@ class Story:
         partner = self.draws.choice(("wechat_pay", "alipay"))
         effect = dict(self.draws.choice(EFFECTS[partner]))
         wish = {
-            "match": {"call": self.draws.choice(CALLS[partner])}, "times": self.draws.randrange(1, 4),
+            "match": {"call": await self._next_call(partner)}, "times": self.draws.randrange(1, 4),
             "skip": self.draws.choice((0, 0, 1)), "effect": effect,
         }  # fmt: skip
         await self.world.network.control(partner, "POST", "/faults", wish)
         self.world.say(f"fault {partner} {wish}")
+
+    async def _next_call(self, partner: str) -> str:
+        """Any call; often the one that a refund under way is about to make."""
+        channel = next(name for name, known in CHANNELS.items() if known == partner)
+        waiting = await Refund.filter(
+            channel=channel, state__in=["approved", "sending", "unknown", "processing"]
+        ).exists()
+        if waiting and self.draws.random() < 0.7:
+            return self.draws.choice(CALLS[partner][3:5])
+        return self.draws.choice(CALLS[partner])
 
     async def kill_soon(self) -> None:
         """The process is killed at one of its next statements, commits or calls."""
