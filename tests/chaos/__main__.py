@@ -4,9 +4,7 @@ import argparse
 import asyncio
 import atexit
 import collections
-import functools
 import json
-import logging
 import os
 import shutil
 import sys
@@ -16,26 +14,11 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from cryptography.hazmat.primitives import serialization
-
-from kernel import crypto, migrate
-from kernel.settings import DatabaseSettings
 from tests.chaos import alarms, audit, mutants, world
+from tests.chaos.ground import Ground, prepare
 from tests.chaos.story import Story
-from tests.services import Postgres
 
-CRYPTO = crypto.CryptoSettings(
-    field_keys=("t1:MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA=",),
-    blind_index_key="MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE=",
-)
 _stopwatch = time.perf_counter
-_EMPTY = """
-DO $$ DECLARE t text; filled boolean; BEGIN
-  FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'tortoise_migrations' LOOP
-    EXECUTE format('SELECT EXISTS (SELECT 1 FROM %I)', t) INTO filled;
-    IF filled THEN EXECUTE format('TRUNCATE %I RESTART IDENTITY CASCADE', t); END IF;
-  END LOOP;
-END $$"""
 
 
 def seeds(text: str) -> Iterator[int]:
@@ -45,43 +28,11 @@ def seeds(text: str) -> Iterator[int]:
         yield from range(int(first), int(last or first) + 1)
 
 
-class Ground:
-    """The database that every world of a campaign is played on, emptied before each."""
-
-    def __init__(self, engine: str, folder: Path) -> None:
-        self.engine, self._folder = engine, folder
-        self._server = Postgres() if engine == "postgres" else None
-        if self._server:
-            self._server.sql("postgres", "CREATE DATABASE chaos")
-            self.url = self._server.url("chaos")
-        else:
-            self._template = folder / "template.sqlite3"
-            self.url = f"sqlite://{folder / 'world.sqlite3'}"
-        asyncio.run(
-            migrate.migrate(self._settings(self.url if self._server else f"sqlite://{self._template}"), world.SLICES)
-        )
-        self.settings = self._settings(self.url)
-
-    @staticmethod
-    def _settings(url: str) -> DatabaseSettings:
-        return DatabaseSettings(url=url, synchronous="OFF", pool_size=8, acquire_seconds=5.0, command_seconds=20.0)
-
-    def empty(self) -> None:
-        if self._server:
-            self._server.sql("chaos", _EMPTY)
-            return
-        for end in ("", "-wal", "-shm"):
-            (self._folder / f"world.sqlite3{end}").unlink(missing_ok=True)
-        shutil.copy(self._template, self._folder / "world.sqlite3")
-
-    def close(self) -> None:
-        if self._server:
-            self._server.stop()
-
-
 async def play(seed: int, ground: Ground, partners: world.Partners, folder: Path) -> tuple[list[str], world.World]:
     """One world from its first bill to its audit: what was wrong, and the world."""
-    async with world.opened(seed, ground.settings, partners, folder, ground.empty) as place:
+    ground.empty()
+    partners.forget()
+    async with world.opened(seed, ground.settings, partners, folder) as place:
         try:
             await Story(place).play()
             wrong = await audit.settle(place)
@@ -102,11 +53,8 @@ def main() -> int:
     parser.add_argument("--digest", action="store_true", help="print a digest of the history of every world")
     parser.add_argument("--json", type=Path, help="write the summary to this file")
     arguments = parser.parse_args()
-    logging.disable(logging.CRITICAL)
+    prepare()
     alarms.listen(show=arguments.show)
-    crypto.configure(CRYPTO)
-    # Each life reads its keys again, and checking an RSA key takes longer than most of what a life does.
-    serialization.load_pem_private_key = functools.cache(serialization.load_pem_private_key)
     if arguments.mutant:
         mutants.MUTANTS[arguments.mutant]()
     folder = Path(tempfile.mkdtemp(prefix="zsb-chaos-"))

@@ -32,7 +32,7 @@ class WorldClock:
 
 
 @contextmanager
-def ruled_by(seed: int) -> Iterator[WorldClock]:
+def ruled_by(seed: str) -> Iterator[WorldClock]:
     """Inside the block time is the world's, and numbers, nonces and jitter follow from the seed."""
     ours, draws = WorldClock(), random.Random(f"numbers:{seed}")
     stand_ins = {

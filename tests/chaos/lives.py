@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import functools
 import os
+import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from random import Random
@@ -40,6 +41,7 @@ class Lives:
         self.shuffle: Random | None = None  # draws how long a statement waits while several things run at once
         self.raw: list[Any] = []  # SQLite connections of the present life
         self.kills: list[str] = []
+        self.last_word: Callable[[str], None] | None = None  # set where the kill is a real one
         self.steps = 0
         self._lock, self._holder = asyncio.Lock(), None
 
@@ -83,6 +85,9 @@ class Lives:
             self._left -= 1
             if self._left < 0:
                 self._left = None
+                if self.last_word is not None:
+                    self.last_word(f"{kind} {what}".strip())
+                    os.kill(os.getpid(), signal.SIGKILL)
                 self._death.set_result(f"{kind} {what}".strip())
                 await asyncio.Event().wait()
         if self.shuffle is not None:

@@ -83,6 +83,12 @@ class Story:
             await self._guarded(step.__name__, step())
             self.world.clock.advance(draws.choice((2, 16, 61, 301)))
 
+    async def remember(self) -> None:
+        """What an earlier process issued."""
+        for bill in await Bill.all().order_by("id"):
+            self.bills.append(bill.bill_no)
+            self.owner[bill.bill_no] = bill.owner_ref
+
     async def _tempers(self, partner: str) -> None:
         draws = self.draws
         wish: dict[str, object] = {"sign_errors": draws.choice(("business", "all", "none"))}

@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -40,13 +40,14 @@ _MEMORY = ("document", "history", "counter", "request", "callback")
 class Partners:
     """The sandboxes of a campaign: keys are made once, everything they remember is forgotten between worlds."""
 
-    def __init__(self, folder: Path) -> None:
-        self.database = Database(Path(":memory:"))
+    def __init__(self, folder: Path, *, file: Path = Path(":memory:")) -> None:
+        self.database = Database(file)
         self.all: dict[str, Partner] = {}
         self._plain: dict[str, dict[str, Any]] = {}
-        for module, keys in ((wechat_pay, wechat_pay_caller.spare_keys()), (alipay, alipay_caller.spare_keys())):
+        for module, keys in ((wechat_pay, wechat_pay_caller.spare_keys), (alipay, alipay_caller.spare_keys)):
             name = module.__name__.rsplit(".", 1)[1]
-            shutil.copytree(keys, folder / "keys" / name, dirs_exist_ok=True)
+            if not (folder / "keys" / name).exists():
+                shutil.copytree(keys(), folder / "keys" / name)
             partner = module.build(Run(folder=folder, database=self.database, base_port=0))
             partner.port = PORTS[name]
             self.all[name], self._plain[name] = partner, dict(partner.config)
@@ -80,6 +81,7 @@ class World:
     told: dict[str, int]
     issued: "itertools.count[int]"
     outcome: dict[str, int] = field(default_factory=dict)
+    heard_in: Path | None = None  # where a process that will be killed writes down what was told
 
     def say(self, text: str) -> None:
         """One line of the world's history, for whoever replays it."""
@@ -108,6 +110,9 @@ class World:
 
     async def _hear(self, delivery: Delivery) -> None:
         self.told[delivery.key] = self.told.get(delivery.key, 0) + 1
+        if self.heard_in is not None:
+            with self.heard_in.open("a") as file:
+                file.write(f"{delivery.key}\n")
 
     async def timers(self) -> None:
         """The timers of payments, once each."""
@@ -136,17 +141,26 @@ def configure(partners: dict[str, Partner]) -> None:
 
 @asynccontextmanager
 async def opened(
-    seed: int, settings: DatabaseSettings, partners: Partners, folder: Path, empty: Callable[[], None]
+    seed: int,
+    settings: DatabaseSettings,
+    partners: Partners,
+    folder: Path,
+    *,
+    since: float | None = None,
+    life: int = 0,
 ) -> AsyncIterator[World]:
-    """The world of a seed on a database that `empty` has just emptied; everything is put back afterwards."""
-    empty()
-    partners.forget()
+    """The world of a seed on an empty database, or (`since`: so many seconds old) as an earlier process left it.
+
+    Everything that is changed for it is put back afterwards.
+    """
     processes = lives.Lives(settings, SLICES)
     remove = lives.install(processes)
     saved = http.Partner._perform, checkout._WAIT_SECONDS, checkout._WAITS, janitor._CHUNK, refund_janitor._CHUNK
     try:
-        with chance.ruled_by(seed) as world_clock:
-            network = Network(partners.all, world_clock, processes, Random(f"network:{seed}"))
+        name = f"{seed}:{life}" if life else str(seed)
+        with chance.ruled_by(name) as world_clock:
+            world_clock.advance(since or 0.0)
+            network = Network(partners.all, world_clock, processes, Random(f"network:{name}"))
             http.Partner._perform = lambda _, exchange: network.perform(exchange)  # type: ignore[method-assign,assignment]
             # Nobody waits for a call of another process, which would only take time here.
             checkout._WAIT_SECONDS, checkout._WAITS = 0, 2
@@ -156,13 +170,18 @@ async def opened(
             await processes.begin()
             configure(partners.all)
             payments.keep_statements_in(folder / "statements")
-            item = await payments.propose_price(
-                unit_code=UNIT, fee_code=FEE, kind="administrative", name="工本费", unit_name="证", price_fen=PRICE_FEN,
-                valid_from_on=date(2026, 1, 1), approval_price="甘发改价格〔2020〕1号", proposed_by="a",
-            )  # fmt: skip
-            await payments.approve_price(fee_item_id=item, approved_by="b")
+            if since is None:
+                await _price()
             yield World(
-                seed, Random(f"story:{seed}"), world_clock, processes, network, partners.all, [], {}, itertools.count(1)
+                seed,
+                Random(f"story:{name}"),
+                world_clock,
+                processes,
+                network,
+                partners.all,
+                [],
+                {},
+                itertools.count(1 + 1000 * life),
             )
             await processes.end()
     finally:
@@ -170,3 +189,11 @@ async def opened(
         checkout._WAIT_SECONDS, checkout._WAITS, janitor._CHUNK, refund_janitor._CHUNK = saved[1:]
         runtime.use(PaymentSettings(), {})
         remove()
+
+
+async def _price() -> None:
+    item = await payments.propose_price(
+        unit_code=UNIT, fee_code=FEE, kind="administrative", name="工本费", unit_name="证", price_fen=PRICE_FEN,
+        valid_from_on=date(2026, 1, 1), approval_price="甘发改价格〔2020〕1号", proposed_by="a",
+    )  # fmt: skip
+    await payments.approve_price(fee_item_id=item, approved_by="b")
