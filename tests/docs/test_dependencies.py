@@ -13,6 +13,12 @@ DEVELOPMENT = rows(SECTIONS["Development only"])
 PACKAGES = ("kernel", "payments", "notifications", "backend", "miniprogram_api")
 
 
+def test_the_locks_are_made_for_the_oldest_python_we_promise():
+    """Debian 12 ships 3.11.2, for which redis wants a package that 3.11.7 does not need."""
+    for lock in ("requirements.txt", "requirements-dev.txt"):
+        assert "--python-version 3.11.0" in (ROOT / lock).read_text(encoding="utf-8").splitlines()[1]
+
+
 def name_of(requirement: str) -> str:
     return re.split(r"[=<>~!\[ ]", requirement)[0]
 
