@@ -32,7 +32,8 @@ async def settle(world: World) -> list[str]:
         await world.worker()
         await world.timers()
         await _people(world)
-        if not await _under_way() and not await _promised():
+        notices = any(partner.store.next_callback_at() is not None for partner in world.partners.values())
+        if not notices and not await _under_way() and not await _promised():
             return []
         await _sleep(world, round_no)
     return [f"never came to an end: {what}" for what in [*await _under_way(), *await _promised()]]
