@@ -111,7 +111,8 @@ async def deny_refund(*, refund_no: str, denied_by: str, reason: str) -> None:
 async def retry_refund(*, refund_no: str, requested_by: str, way: str = CHANNEL_WAY) -> str:
     """After a failure a new refund with a new number; a refund nobody heard of any more is asked about again under its own.
 
-    Money owed by rule is sent at once, anything else waits for a second person. Answers the number to follow.
+    Money owed by rule is sent at once, anything else waits for a second person. Never more than is left of the payment.
+    Answers the number to follow.
     """
     async with db.transaction():
         bill, attempt, old = await lock_refund(refund_no)
@@ -119,10 +120,12 @@ async def retry_refund(*, refund_no: str, requested_by: str, way: str = CHANNEL_
             return await _ask_again(old, requested_by)
         if await Refund.filter(follows_id=old.id).exclude(state=RefundState.DENIED).exists():
             raise Conflict("这笔退款已经重新发起过")
-        if old.amount_fen > await left_over(attempt):
-            raise RefundNotPossible("这笔支付能退的金额不够了")
+        # A part may have gone back another way since: then the rest is what is still owed.
+        amount = min(old.amount_fen, await left_over(attempt))
+        if amount <= 0:
+            raise RefundNotPossible("这笔支付没有可退的余额了")
         new = draft(
-            bill, attempt, amount_fen=old.amount_fen, cause=old.cause, source=old.source, by=requested_by
+            bill, attempt, amount_fen=amount, cause=old.cause, source=old.source, by=requested_by
         )  # fmt: skip
         new.follows_id, new.way, new.rule_ref = old.id, way, old.rule_ref
         new.automatic = old.automatic and way == CHANNEL_WAY

@@ -238,6 +238,34 @@ async def test_a_failed_refund_was_paid_after_all(books):
     assert [(d.class_name, d.state) for d in await Difference.all()] == [("REFUND_STATUS_OURS_FAILED", "auto_fixed")]
 
 
+async def test_after_a_failure_what_is_left_goes_back_even_when_a_part_went_another_way_meanwhile(books):
+    bill_no, payment_no = await paid(books)
+    failed = await agreed(payment_no)
+    await refund_janitor.check_refunds()
+    await hear(books, failed, "CLOSED")
+    part = await agreed(payment_no, 400)
+    books.clock.advance(seconds=61)
+    await refund_janitor.check_refunds()
+    await hear(books, part, "SUCCESS")
+    again = await payments.retry_refund(refund_no=failed, requested_by="王会计")
+    assert (await row(again)).amount_fen == 600
+    await payments.approve_refund(refund_no=again, approved_by="李主任")
+    books.clock.advance(seconds=61)
+    await refund_janitor.check_refunds()
+    await hear(books, again, "SUCCESS")
+    assert (await books.bill(bill_no)).state == "refunded"
+
+
+async def test_after_a_failure_nothing_is_sent_again_when_nothing_is_left(books):
+    _, payment_no = await paid(books)
+    failed = await agreed(payment_no)
+    await refund_janitor.check_refunds()
+    await hear(books, failed, "CLOSED")
+    await agreed(payment_no)
+    with pytest.raises(RefundNotPossible):
+        await payments.retry_refund(refund_no=failed, requested_by="王会计")
+
+
 async def test_the_money_went_back_twice(books):
     _, payment_no = await paid(books)
     refund_no = await agreed(payment_no)
