@@ -16,6 +16,7 @@ from tests.reliability.storm import Storm
 from tests.reliability.weather import Weather
 
 _QUIET_LOOKS = 8
+_TELLING = (1, 3, 4, 5)  # wechat, wechat_pay, one_window, ems
 
 
 @dataclass
@@ -92,6 +93,7 @@ async def through(
     finished = [citizen for citizen in town.citizens if citizen.trail and citizen.trail[-1][0] == "hear_everything"]
     report.stories = len(finished)
     database = Database(house.database_url)
+    await told(town)
     await drained(database, drain_seconds)
     report.most_crashes = await database.one("SELECT COALESCE(MAX(crashes), 0) FROM kernel_outbox")
     if report.found:  # a story without an end leaves half-finished books that say nothing, but promises that say why
@@ -110,6 +112,16 @@ async def _street(town: Town, trouble: "asyncio.Task[None]", report: Report, wai
             await citizen.live()
         except Unexpected as error:
             report.found.append(str(error))
+
+
+async def told(town: Town, most_seconds: float = 60) -> None:
+    """Waits until the partners have told us everything: what found us dead comes again on their ladder."""
+    deadline = time.monotonic() + most_seconds
+    while time.monotonic() < deadline:
+        states = [await town.partners.partner(offset).do("GET", "") for offset in _TELLING]
+        if not any(state["counters"]["pending_callbacks"] for state in states):
+            return
+        await asyncio.sleep(0.5)
 
 
 async def drained(database: Database, seconds: float, most_seconds: float = 180) -> None:
